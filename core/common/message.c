@@ -1,0 +1,230 @@
+/*
+ * Messages between clipmakerd and clipmaker-worker, and strict reading of JSON.
+ */
+#include "core/common/message.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/common/file.h"
+#include "core/common/text.h"
+
+#define DEPTH_MAX 32
+
+struct json_object *cm_message_new(const char *type)
+{
+    struct json_object *message = json_object_new_object();
+    json_object_object_add(message, "v", json_object_new_int(CM_MESSAGE_VERSION));
+    json_object_object_add(message, "type", json_object_new_string(type));
+    return message;
+}
+
+/* Waits until the socket can be used; an error of the socket shows in the call that follows. */
+static void wait_for(int fd, short events)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+    while (poll(&one, 1, -1) < 0 && errno == EINTR) {
+    }
+}
+
+enum cm_message_result cm_message_send(int fd, struct json_object *message, int wait)
+{
+    size_t count;
+    const char *text = json_object_to_json_string_length(message, JSON_C_TO_STRING_PLAIN, &count);
+    if (!text || count > CM_MESSAGE_MAX) {
+        return CM_MESSAGE_TOO_LARGE;
+    }
+    for (;;) {
+        if (send(fd, text, count, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+            return CM_MESSAGE_OK;
+        }
+        int full = errno == EAGAIN || errno == ENOBUFS;
+        if (!full && errno != EINTR) {
+            return CM_MESSAGE_CLOSED;
+        }
+        if (full && !wait) {
+            return CM_MESSAGE_WOULD_BLOCK;
+        }
+        if (full) {
+            wait_for(fd, POLLOUT);
+        }
+    }
+}
+
+/* Takes the next datagram, whatever its size; *bytes is malloc'd. */
+static enum cm_message_result take(int fd, int wait, char **bytes, size_t *count)
+{
+    for (;;) {
+        ssize_t size = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+        if (size < 0 && errno == EINTR) {
+            continue;
+        }
+        if (size < 0 && errno == EAGAIN) {
+            if (!wait) {
+                return CM_MESSAGE_WOULD_BLOCK;
+            }
+            wait_for(fd, POLLIN);
+            continue;
+        }
+        if (size <= 0) {
+            return CM_MESSAGE_CLOSED;
+        }
+        size_t room = size > CM_MESSAGE_MAX ? CM_MESSAGE_MAX : (size_t)size;
+        *bytes = cm_alloc(room + 1);
+        ssize_t got = recv(fd, *bytes, room, MSG_TRUNC | MSG_DONTWAIT);
+        if (got > 0 && (size_t)got <= room) {
+            *count = (size_t)got;
+            return CM_MESSAGE_OK;
+        }
+        free(*bytes);
+        return got > 0 ? CM_MESSAGE_BAD : CM_MESSAGE_CLOSED;
+    }
+}
+
+static enum cm_message_result bad(char **error, char *why)
+{
+    if (error) {
+        *error = why;
+    } else {
+        free(why);
+    }
+    return CM_MESSAGE_BAD;
+}
+
+enum cm_message_result cm_message_receive(int fd, int wait, struct json_object **message, char **error)
+{
+    char *bytes = NULL;
+    size_t count = 0;
+    enum cm_message_result result = take(fd, wait, &bytes, &count);
+    if (result == CM_MESSAGE_BAD) {
+        return bad(error, cm_format("a message of more than %d bytes", CM_MESSAGE_MAX));
+    }
+    if (result != CM_MESSAGE_OK) {
+        return result;
+    }
+    char *why = NULL;
+    struct json_object *parsed = cm_json_parse(bytes, count, &why);
+    free(bytes);
+    if (!parsed) {
+        return bad(error, why);
+    }
+    long long version = cm_json_int(parsed, "v", 0);
+    if (version != CM_MESSAGE_VERSION || !*cm_message_type(parsed)) {
+        json_object_put(parsed);
+        return bad(error, cm_format("not a message of version %d: v is %lld", CM_MESSAGE_VERSION, version));
+    }
+    *message = parsed;
+    return CM_MESSAGE_OK;
+}
+
+const char *cm_message_type(struct json_object *message)
+{
+    return cm_json_text(message, "type", "");
+}
+
+/* The field when the object has it with that type, else NULL. */
+static struct json_object *field_of(struct json_object *object, const char *field, enum json_type type)
+{
+    struct json_object *value = NULL;
+    if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, field, &value)) {
+        return NULL;
+    }
+    return json_object_is_type(value, type) && value ? value : NULL;
+}
+
+const char *cm_json_text(struct json_object *object, const char *field, const char *fallback)
+{
+    struct json_object *value = field_of(object, field, json_type_string);
+    return value ? json_object_get_string(value) : fallback;
+}
+
+long long cm_json_int(struct json_object *object, const char *field, long long fallback)
+{
+    struct json_object *value = field_of(object, field, json_type_int);
+    if (value) {
+        return json_object_get_int64(value);
+    }
+    /* 3.0 is an integer to every other JSON writer. */
+    value = field_of(object, field, json_type_double);
+    double real = value ? json_object_get_double(value) : NAN;
+    return fabs(real) < 9e15 && real == floor(real) ? (long long)real : fallback;
+}
+
+double cm_json_real(struct json_object *object, const char *field, double fallback)
+{
+    struct json_object *value = field_of(object, field, json_type_double);
+    if (!value) {
+        value = field_of(object, field, json_type_int);
+    }
+    double real = value ? json_object_get_double(value) : fallback;
+    return isfinite(real) ? real : fallback;
+}
+
+int cm_json_flag(struct json_object *object, const char *field, int fallback)
+{
+    struct json_object *value = field_of(object, field, json_type_boolean);
+    return value ? json_object_get_boolean(value) : fallback;
+}
+
+struct json_object *cm_json_array(struct json_object *object, const char *field)
+{
+    return field_of(object, field, json_type_array);
+}
+
+struct json_object *cm_json_object(struct json_object *object, const char *field)
+{
+    return field_of(object, field, json_type_object);
+}
+
+struct json_object *cm_json_parse(const char *text, size_t bytes, char **error)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    struct json_object *value = NULL;
+    enum json_tokener_error state = json_tokener_continue;
+    if (bytes > 0 && bytes < 0x7fffffff) {
+        value = json_tokener_parse_ex(tokener, text, (int)bytes);
+        state = json_tokener_get_error(tokener);
+    }
+    if (state == json_tokener_continue) {
+        value = json_tokener_parse_ex(tokener, "", 1); /* a number ends only at the end */
+        state = json_tokener_get_error(tokener);
+    }
+    if (state != json_tokener_success || !value) {
+        const char *why = state == json_tokener_continue  ? "it is not complete"
+                          : state == json_tokener_success ? "it is null"
+                                                          : json_tokener_error_desc(state);
+        if (error) {
+            *error = cm_format("not valid JSON at byte %zu: %s", json_tokener_get_parse_end(tokener), why);
+        }
+        json_object_put(value);
+        value = NULL;
+    }
+    json_tokener_free(tokener);
+    return value;
+}
+
+struct json_object *cm_json_read(const char *path, size_t max_bytes, char **error)
+{
+    size_t count;
+    char *text = cm_file_read(path, max_bytes, &count);
+    if (!text) {
+        if (error) {
+            *error = cm_format("cannot read %s: %s", path, strerror(errno));
+        }
+        return NULL;
+    }
+    char *why = NULL;
+    struct json_object *value = cm_json_parse(text, count, &why);
+    if (!value && error) {
+        *error = cm_format("%s: %s", path, why);
+    }
+    free(why);
+    free(text);
+    return value;
+}
