@@ -186,7 +186,7 @@ const char *cm_job_state_name(int64_t state);
 const char *cm_task_state_name(int64_t state);
 const char *cm_effect_state_name(int64_t state);
 const char *cm_hold_name(int64_t hold);
-/* The one table of legal moves of a task. */
+/* The one table of legal moves of a task. `from` 0: it is not there yet. Staying is always legal. */
 int cm_task_may_move(int64_t from, int64_t to);
 int cm_job_is_over(int64_t state);
 int cm_task_is_over(int64_t state);
