@@ -166,6 +166,43 @@ void cm_row_text(char **field, const char *text)
     *field = copy;
 }
 
+/* ---- Fields by column ------------------------------------------------------------------------ */
+
+int64_t cm_row_int(const void *row, const struct cm_column *column)
+{
+    return *(const int64_t *)(const void *)((const char *)row + column->offset);
+}
+
+const char *cm_row_string(const void *row, const struct cm_column *column)
+{
+    return *(char *const *)(const void *)((const char *)row + column->offset);
+}
+
+const struct cm_column *cm_row_column(enum cm_table table, const char *name)
+{
+    const struct cm_row_type *type = cm_row_type(table);
+    for (size_t i = 0; i < type->column_count; i++)
+        if (strcmp(type->columns[i].name, name) == 0)
+            return &type->columns[i];
+    return NULL;
+}
+
+int cm_row_compare_keys(enum cm_table table, const void *a, const void *b)
+{
+    const struct cm_row_type *type = cm_row_type(table);
+    for (size_t i = 0; i < type->column_count && type->columns[i].key; i++) {
+        const struct cm_column *column = &type->columns[i];
+        if (column->type == CM_COLUMN_TEXT) {
+            int order = strcmp(cm_row_string(a, column), cm_row_string(b, column));
+            if (order != 0)
+                return order;
+        } else if (cm_row_int(a, column) != cm_row_int(b, column)) {
+            return cm_row_int(a, column) < cm_row_int(b, column) ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 static const char *const job_states[] = {

@@ -182,6 +182,13 @@ void cm_row_free(enum cm_table table, void *row);
 /* Frees the text at *field and stores a copy of `text`. */
 void cm_row_text(char **field, const char *text);
 
+/* The fields of a row, by column; the column of that name, or NULL. */
+int64_t cm_row_int(const void *row, const struct cm_column *column);
+const char *cm_row_string(const void *row, const struct cm_column *column);
+const struct cm_column *cm_row_column(enum cm_table table, const char *name);
+/* Order of two rows of one table by their keys: < 0, 0, > 0. Keys come first in every table. */
+int cm_row_compare_keys(enum cm_table table, const void *a, const void *b);
+
 const char *cm_job_state_name(int64_t state);
 const char *cm_task_state_name(int64_t state);
 const char *cm_effect_state_name(int64_t state);

@@ -22,6 +22,7 @@ enum cm_applied {
                               with another word; this one is a notice that may come many times */
 };
 
+/* A row that is not there reads as state 0 and fence 0: a guard can ask for its absence. */
 enum cm_guard_kind {
     CM_GUARD_NONE = 0, /* always applies */
     CM_GUARD_TASK = 1, /* task (job, step, item) has `state` and `fence` */
@@ -62,10 +63,11 @@ void cm_change_guard(struct cm_change_set *set, enum cm_guard_kind kind, const c
                      const char *item, int64_t state, int64_t fence);
 void cm_change_set_free(struct cm_change_set *set);
 
-/* What to read. Strings may be NULL: any. */
+/* What to read. Strings may be NULL: any. Conditions on jobs hold for other tables' rows through
+ * their job (a pipeline: through the jobs that use it); boots know no job and come all. */
 struct cm_query {
     enum cm_table table;
-    const char *job;      /* rows of this job (for notes: owner prefix) */
+    const char *job;      /* rows of this job; for notes also: prefix of their owner */
     const char *owner;    /* jobs of this owner */
     const char *request_key;
     int unfinished;       /* jobs that are not over, and of other tables the rows of such jobs */
@@ -108,6 +110,9 @@ int cm_store_fd(struct cm_store *store);
 void cm_store_dispatch(struct cm_store *store);
 int cm_store_drain(struct cm_store *store, int64_t timeout_ms);
 void cm_store_close(struct cm_store *store);
+
+/* The SQLite backend. The file's folder is locked by PATH.lock: one daemon at a time. */
+struct cm_store *cm_store_sqlite_open(const char *path, cm_store_applied_fn applied, void *arg, char **error);
 
 /* The memory backend, for the simulator: sets stay pending until cm_store_memory_commit, which
  * commits the oldest `count` of them, and cm_store_memory_crash drops all that are pending. */
