@@ -1,0 +1,56 @@
+/*
+ * The text of the configuration: clipmaker.conf and the files of conf.d, read by us, parsed one by one,
+ * and laid over each other into a flat list of values. Knows the syntax, not the settings.
+ */
+#ifndef CM_DAEMON_CONFIG_READ_H
+#define CM_DAEMON_CONFIG_READ_H
+
+#include <libconfig.h>
+#include <stddef.h>
+
+/* Everything that is wrong, one line each, in the order found. */
+struct cm_complaints {
+    char **lines;
+    size_t count, room;
+};
+
+/* "FILE:LINE: words"; line 0 leaves the line out, file NULL both. */
+void cm_complain(struct cm_complaints *complaints, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void cm_complaints_free(struct cm_complaints *complaints);
+
+struct cm_conf_file {
+    char *path;
+    config_t parsed;
+};
+
+/* One value. The path is "min_free", "backoff.base", "plugins.NAME" (the group itself),
+ * "plugins.NAME.KEY", "owners.NAME" or "pipelines.NAME"; the setting lives in its file. */
+struct cm_conf_value {
+    char *path;
+    config_setting_t *setting;
+    const char *file;
+    int line;
+};
+
+struct cm_conf {
+    struct cm_conf_file **files;
+    size_t file_count, file_room;
+    struct cm_conf_value *values;
+    size_t value_count, value_room;
+    int broken; /* a file could not be parsed: what it would have said is not known */
+};
+
+/* Which dotted paths are groups of settings ("backoff"): the reader descends into those. */
+typedef int (*cm_conf_is_group_fn)(const char *path);
+
+/* Reads `path` and the conf.d folder beside it. Complaints go to the list; never NULL. */
+struct cm_conf *cm_conf_read(const char *path, cm_conf_is_group_fn is_group, struct cm_complaints *complaints);
+void cm_conf_free(struct cm_conf *conf);
+const struct cm_conf_value *cm_conf_find(const struct cm_conf *conf, const char *path);
+
+/* What libconfig would swallow or misread: @include lines, numbers beyond 32 bits, bytes that are
+ * no UTF-8 text. Returns how many complaints were added. */
+size_t cm_conf_scan(const char *text, size_t bytes, const char *file, struct cm_complaints *complaints);
+
+#endif
