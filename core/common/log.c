@@ -122,6 +122,17 @@ static void add_clean(struct cm_text *out, const char *text, int json)
     }
 }
 
+char *cm_log_clean(const char *text)
+{
+    pthread_mutex_lock(&the_log.lock);
+    char *masked = without_secrets(text);
+    pthread_mutex_unlock(&the_log.lock);
+    struct cm_text out = {0};
+    add_clean(&out, masked, 0);
+    free(masked);
+    return cm_text_take(&out);
+}
+
 static void add_field(struct cm_text *line, const char *name, const char *value)
 {
     cm_text_addf(line, ",\"%s\":\"", name);

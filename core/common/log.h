@@ -17,6 +17,8 @@ void cm_log_open(const char *who, enum cm_log_format format, int level); /* enum
 /* Fields added to every later line of this process; NULL clears. */
 void cm_log_context(const char *job, const char *task, int64_t fence);
 void cm_log_secret(const char *secret); /* shorter than 6 bytes are not masked */
+/* The text fit for people and for JSON: secrets masked, one line, valid UTF-8; malloc'd. */
+char *cm_log_clean(const char *text);
 void cm_log_at(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define cm_debug(...) cm_log_at(1, __VA_ARGS__)
 #define cm_info(...) cm_log_at(2, __VA_ARGS__)

@@ -27,6 +27,7 @@ struct cm_call {
     const void *ops;             /* the stage's ops struct, copied into a zeroed one of our size */
     struct cm_done *done;        /* the answer; the stage adds artifacts and children */
     struct cm_emitted *emitted;  /* what the plugin emitted: host.h */
+    struct cm_host_call *host;   /* what the host remembers of this call: host.h */
 };
 
 /* A stage or built-in step. Writes its artifacts and returns CM_OK, or a failure already recorded
@@ -45,6 +46,10 @@ enum cm_verdict cm_builtin_choose(struct cm_call *call);
 /* Records a failure of core's own and returns the verdict. The format is translated. */
 enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,
                              ...) __attribute__((format(printf, 4, 5)));
+
+/* Records a failed write to `path`: CM_HOLD, RESOURCE, naming its folder, when the disk is full or
+ * may not be written, else CM_AGAIN. */
+enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int error);
 
 /* The first input of this role (and key, unless NULL), or NULL. Borrowed. */
 struct json_object *cm_call_input(struct cm_call *call, const char *role, const char *key);

@@ -1,0 +1,147 @@
+/*
+ * What the stages share: reading the call's inputs and parameters, writing its artifacts, failing.
+ */
+#include "core/worker/call.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/common/file.h"
+#include "core/common/log.h"
+#include "core/common/message.h"
+#include "core/common/text.h"
+#include "core/worker/host.h"
+
+#define ARTIFACT_MAX_BYTES (256 * 1024 * 1024)
+
+enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,
+                             ...)
+{
+    struct cm_failure failure = {.verdict = (uint32_t)verdict, .reason = (uint32_t)reason};
+    va_list arguments;
+    va_start(arguments, format);
+    char *words = cm_vformat(cm_words(format), arguments);
+    va_end(arguments);
+    cm_host_record(call, &failure, words);
+    free(words);
+    return verdict;
+}
+
+enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int error)
+{
+    cm_host_note_disk(call, path, error);
+    if (call->host->disk_words) {
+        return cm_call_fail(call, CM_HOLD, CM_REASON_RESOURCE, "%s", call->host->disk_words);
+    }
+    return cm_call_fail(call, CM_AGAIN, CM_REASON_RESOURCE, N_("cannot write %s: %s"), path, strerror(error));
+}
+
+struct json_object *cm_call_input(struct cm_call *call, const char *role, const char *key)
+{
+    size_t count = call->inputs ? json_object_array_length(call->inputs) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *input = json_object_array_get_idx(call->inputs, i);
+        if (!strcmp(cm_json_text(input, "role", ""), role) && (!key || !strcmp(cm_json_text(input, "key", ""), key))) {
+            return input;
+        }
+    }
+    return NULL;
+}
+
+const char *cm_call_input_path(struct cm_call *call, const char *role)
+{
+    struct json_object *input = cm_call_input(call, role, NULL);
+    return input ? cm_json_text(input, "path", NULL) : NULL;
+}
+
+struct json_object *cm_call_read(struct cm_call *call, const char *role, const char *key)
+{
+    struct json_object *input = cm_call_input(call, role, key);
+    const char *path = input ? cm_json_text(input, "path", NULL) : NULL;
+    if (!path) {
+        cm_call_fail(call, CM_CANNOT, CM_REASON_INTERNAL, N_("the step before this one left no %s%s%s"), role,
+                     key ? " " : "", key ? key : "");
+        return NULL;
+    }
+    char *error = NULL;
+    struct json_object *value = cm_json_read(path, ARTIFACT_MAX_BYTES, &error);
+    if (!value) {
+        cm_call_fail(call, CM_CANNOT, CM_REASON_INTERNAL, N_("the %s of an earlier step cannot be read: %s"), role,
+                     error);
+        free(error);
+    }
+    return value;
+}
+
+/* Where FILE of an artifact lies: a name in the attempt folder, or an absolute path. */
+static char *place_of(struct cm_call *call, const char *file)
+{
+    return *file == '/' ? cm_strdup(file) : cm_path_join(call->dir, file);
+}
+
+static const char *facts_text(struct json_object *facts)
+{
+    return facts ? json_object_to_json_string_ext(facts, JSON_C_TO_STRING_PLAIN) : "{}";
+}
+
+enum cm_verdict cm_call_write(struct cm_call *call, const char *role, const char *key, const char *file,
+                              struct json_object *value, struct json_object *facts)
+{
+    size_t count;
+    int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+    const char *text = json_object_to_json_string_length(value, flags, &count);
+    char *path = place_of(call, file);
+    enum cm_verdict verdict = CM_OK;
+    if (cm_file_write(path, text, count)) {
+        verdict = cm_call_fail_write(call, path, errno);
+    } else {
+        char sha256[65];
+        cm_sha256(text, count, sha256);
+        cm_done_add_artifact(call->done, role, key ? key : "", file, (int64_t)count, sha256, facts_text(facts));
+    }
+    free(path);
+    return verdict;
+}
+
+enum cm_verdict cm_call_add_file(struct cm_call *call, const char *role, const char *key, const char *file,
+                                 struct json_object *facts)
+{
+    char *path = place_of(call, file);
+    char sha256[65];
+    enum cm_verdict verdict = CM_OK;
+    int ours = *file != '/'; /* what lies elsewhere is not ours to sync */
+    if (ours && (cm_file_sync(path) || cm_file_sync(call->dir))) {
+        verdict = cm_call_fail_write(call, path, errno);
+    } else if (cm_file_sha256(path, sha256)) {
+        verdict = cm_call_fail(call, CM_AGAIN, CM_REASON_RESOURCE, N_("cannot read %s: %s"), path, strerror(errno));
+    } else {
+        cm_done_add_artifact(call->done, role, key ? key : "", file, cm_file_bytes(path), sha256, facts_text(facts));
+    }
+    free(path);
+    return verdict;
+}
+
+const char *cm_call_emitted_file(struct cm_call *call, const char *role)
+{
+    for (size_t i = 0; i < call->emitted->file_count; i++) {
+        const struct cm_file *file = &call->emitted->files[i];
+        if (!strcmp(file->role, role)) {
+            return file->file ? file->file : file->path;
+        }
+    }
+    return NULL;
+}
+
+const char *cm_call_param(struct cm_call *call, const char *name, const char *fallback)
+{
+    return cm_json_text(call->params, name, fallback);
+}
+
+int64_t cm_call_param_int(struct cm_call *call, const char *name, int64_t fallback)
+{
+    return cm_json_int(call->params, name, fallback);
+}

@@ -1,0 +1,106 @@
+/*
+ * The host's side of a call: what is remembered while a plugin works, and what it emitted. The
+ * functions that the plugin sees are in host.c and host_*.c, gathered into one table.
+ */
+#ifndef CM_WORKER_HOST_H
+#define CM_WORKER_HOST_H
+
+#include <clipmaker/plugin.h>
+#include <stddef.h>
+
+struct cm_call;
+struct json_object;
+
+/* A chunk with the speech intervals that were emitted before it. */
+struct cm_emitted_chunk {
+    struct cm_chunk chunk;
+    size_t first_speech, speech_count; /* in cm_emitted.speech */
+};
+
+/* What a plugin emitted; every string is our own copy. */
+struct cm_emitted {
+    struct cm_word *words;
+    size_t word_count, word_room;
+    struct cm_segment *segments;
+    size_t segment_count, segment_room;
+    struct cm_interval *speech;
+    size_t speech_count, speech_room;
+    struct cm_emitted_chunk *chunks;
+    size_t chunk_count, chunk_room;
+    struct cm_cue *cues;
+    size_t cue_count, cue_room;
+    struct cm_file *files;
+    size_t file_count, file_room;
+};
+
+struct cm_host_memory; /* one block that lives until the call returns */
+
+struct cm_host_call {
+    struct cm_host_memory *memory;
+    struct json_object **parsed; /* json_parse: roots */
+    size_t parsed_count, parsed_room;
+    enum cm_verdict verdict; /* of the last fail(); 0: none */
+    enum cm_reason reason;
+    enum cm_scope scope;
+    int64_t delay_ms;
+    char *words;
+    char *disk_words; /* the host itself could not write: outranks what the plugin makes of it */
+    int64_t progress_ms;
+    struct json_object *saved, *recalled; /* borrowed from begin */
+    struct cm_interval *chunk_speech;     /* stt: what speech() gives */
+    size_t chunk_speech_count;
+    char **headers; /* of the last HTTP answer, "Name: value"; in memory */
+    size_t header_count, header_room;
+    int sent; /* sending() was answered with go */
+};
+
+/* Readies call->ctx, call->emitted, call->host and call->facts. begin must be set. */
+void cm_host_open(struct cm_call *call);
+void cm_host_close(struct cm_call *call);
+struct cm_call *cm_host_of(struct cm_ctx *ctx);
+
+/* What the plugin's own return value means, given what it told fail(). Fills call->done. */
+enum cm_verdict cm_host_judge(struct cm_call *call, enum cm_verdict returned);
+/* Records a failure of the host's own or the plugin's; the words are copied and cleaned. */
+void cm_host_record(struct cm_call *call, const struct cm_failure *failure, const char *words);
+/* Remembers that `path` could not be written, when `error` is of the kind a person must mend. */
+void cm_host_note_disk(struct cm_call *call, const char *path, int error);
+
+void *cm_host_alloc(struct cm_ctx *ctx, size_t bytes);
+char *cm_host_copy(struct cm_ctx *ctx, const char *text);
+/* The text with bad UTF-8 replaced, so that it can stand in JSON. */
+char *cm_host_clean(struct cm_ctx *ctx, const char *text);
+int cm_host_stopping(struct cm_ctx *ctx);
+/* Copies a struct that starts with its size from a plugin that may be older or newer than us. */
+void cm_host_take(void *ours, size_t our_bytes, const void *theirs);
+/* And back: into a struct of the plugin's. */
+void cm_host_give(void *theirs, const void *ours, size_t our_bytes);
+
+/* host_emit.c */
+int cm_host_emit_file(struct cm_ctx *ctx, const struct cm_file *file);
+void cm_host_emit_word(struct cm_ctx *ctx, const struct cm_word *word);
+void cm_host_emit_segment(struct cm_ctx *ctx, const struct cm_segment *segment);
+void cm_host_emit_speech(struct cm_ctx *ctx, const struct cm_interval *interval);
+void cm_host_emit_chunk(struct cm_ctx *ctx, const struct cm_chunk *chunk);
+void cm_host_emit_cue(struct cm_ctx *ctx, const struct cm_cue *cue);
+void cm_host_emit_fact(struct cm_ctx *ctx, const char *name, const char *json_value);
+
+/* host_json.c */
+const struct cm_json *cm_host_json_parse(struct cm_ctx *ctx, const char *text, size_t bytes);
+const struct cm_json *cm_host_json_at(struct cm_ctx *ctx, const struct cm_json *value, const char *path);
+const char *cm_host_json_string(struct cm_ctx *ctx, const struct cm_json *value, const char *fallback);
+double cm_host_json_number(struct cm_ctx *ctx, const struct cm_json *value, double fallback);
+int cm_host_json_bool(struct cm_ctx *ctx, const struct cm_json *value, int fallback);
+size_t cm_host_json_count(struct cm_ctx *ctx, const struct cm_json *value);
+const char *cm_host_json_text(struct cm_ctx *ctx, const struct cm_json *value);
+const char *cm_host_json_quote(struct cm_ctx *ctx, const char *text);
+
+/* host_run.c */
+int cm_host_run(struct cm_ctx *ctx, const char *const *argv, int64_t deadline_ms, const char **out, const char **err);
+
+/* http.c */
+enum cm_http_outcome cm_host_http(struct cm_ctx *ctx, const struct cm_http_request *request,
+                                  struct cm_http_answer *answer);
+const char *cm_host_http_header(struct cm_ctx *ctx, const char *name);
+
+#endif
