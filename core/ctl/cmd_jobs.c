@@ -1,0 +1,358 @@
+/*
+ * The commands that look: jobs, show, watch, why, status, fsck.
+ */
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/common/log.h"
+#include "core/common/message.h"
+#include "core/common/text.h"
+#include "core/common/units.h"
+#include "core/ctl/client.h"
+#include "core/ctl/ctl.h"
+#include "core/ctl/grid.h"
+#include "core/ctl/progress.h"
+
+#define WATCH_POLL_MS 60000
+
+/* What every one of these commands is told by flags. */
+struct looked {
+    struct cm_where where;
+    int json, first;
+};
+
+/* The usual flags and one or more of the command's own. */
+static enum cm_parsed parse(const struct cm_command *self, int argc, char **argv, int least, int most,
+                            struct looked *looked, const struct cm_flag *own, int *status)
+{
+    struct cm_flag flags[8] = {
+        {'j', "json", NULL, N_("print JSON"), &looked->json, NULL, NULL},
+        CM_WHERE_FLAGS(looked->where),
+    };
+    size_t count = 3;
+    for (; own && own->name; own++) {
+        flags[count++] = *own;
+    }
+    flags[count] = (struct cm_flag)CM_FLAG_END;
+    return cm_ctl_parse(self, flags, argc, argv, least, most, &looked->first, status);
+}
+
+/* "12:31:05 today" is what an operator needs; older ones get their date. malloc'd. */
+static char *time_text(long long utc_ms)
+{
+    time_t seconds = (time_t)(utc_ms / 1000);
+    struct tm parts;
+    char text[40] = "";
+    if (utc_ms > 0 && localtime_r(&seconds, &parts)) {
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+    }
+    return cm_strdup(text);
+}
+
+static char *state_text(struct json_object *job)
+{
+    const char *state = cm_state_words(cm_json_text(job, "state", ""));
+    return cm_json_flag(job, "held", 0) ? cm_format("%s, %s", state, cm_state_words("held")) : cm_strdup(state);
+}
+
+/* ---- jobs ---------------------------------------------------------------------------------- */
+
+static void print_jobs(struct json_object *jobs)
+{
+    struct cm_grid grid = {.columns = 6};
+    cm_grid_add(&grid, (const char *[]){_("JOB"), _("STATE"), _("DONE"), _("OWNER"), _("CREATED"), _("SOURCE")});
+    for (size_t i = 0; jobs && i < json_object_array_length(jobs); i++) {
+        struct json_object *job = json_object_array_get_idx(jobs, i);
+        char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
+        char *done = cm_format("%3.0f%%", cm_json_real(job, "progress", 0) * 100);
+        cm_grid_add(&grid, (const char *[]){cm_json_text(job, "id", ""), state, done, cm_json_text(job, "owner", ""),
+                                            created, cm_json_text(job, "source", "")});
+        free(done);
+        free(created);
+        free(state);
+    }
+    cm_grid_print(&grid);
+}
+
+int cm_ctl_jobs(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    const char *owner = NULL, *limit = "50";
+    const struct cm_flag own[] = {
+        {0, "owner", "NAME", N_("only this owner's"), NULL, &owner, NULL},
+        {'n', "limit", "N", N_("the newest N; without it 50"), NULL, &limit, NULL},
+        CM_FLAG_END,
+    };
+    int status = 0;
+    if (parse(self, argc, argv, 0, 0, &looked, own, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    int64_t count = 0;
+    char *error = NULL;
+    if (cm_parse_int(limit, &count, &error) || count < 1) {
+        free(error);
+        return cm_ctl_fail(EX_USAGE, _("--limit %s: must be a number from 1"), limit);
+    }
+    struct json_object *request = cm_client_request("jobs");
+    json_object_object_add(request, "limit", json_object_new_int64(count));
+    if (owner) {
+        json_object_object_add(request, "owner", json_object_new_string(owner));
+    }
+    struct json_object *answer = cm_client_once(&looked.where, request, &status);
+    if (!answer) {
+        return status;
+    }
+    struct json_object *jobs = cm_json_array(answer, "jobs");
+    if (looked.json) {
+        status = cm_ctl_print_json(jobs);
+    } else {
+        print_jobs(jobs);
+        status = cm_ctl_finish(0);
+    }
+    json_object_put(answer);
+    return status;
+}
+
+/* ---- show ---------------------------------------------------------------------------------- */
+
+static void print_steps(struct json_object *job)
+{
+    struct json_object *steps = cm_json_array(job, "steps");
+    for (size_t i = 0; steps && i < json_object_array_length(steps); i++) {
+        char *bar = cm_progress_bar(json_object_array_get_idx(steps, i), 78, -1);
+        printf("  %s\n", bar);
+        free(bar);
+    }
+}
+
+/* Rows of the answer as a table; absent fields are empty. `fields` ends with NULL. */
+static void print_rows(const char *heading, struct json_object *rows, const char *const *fields)
+{
+    if (!rows || json_object_array_length(rows) == 0) {
+        return;
+    }
+    struct cm_grid grid = {0};
+    const char *cells[CM_GRID_COLUMNS];
+    for (; grid.columns < CM_GRID_COLUMNS && fields[grid.columns]; grid.columns++) {
+        cells[grid.columns] = fields[grid.columns];
+    }
+    printf("\n%s\n", heading);
+    cm_grid_add(&grid, cells);
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        for (size_t column = 0; column < grid.columns; column++) {
+            struct json_object *value = NULL;
+            json_object_object_get_ex(row, fields[column], &value);
+            cells[column] = value ? json_object_get_string(value) : "";
+        }
+        cm_grid_add(&grid, cells);
+    }
+    cm_grid_print(&grid);
+}
+
+static void print_shown(struct json_object *shown)
+{
+    static const char *const task_fields[] = {"step", "item", "state", "tries", "words", NULL};
+    static const char *const attempt_fields[] = {"step", "item", "fence", "instance", "op", "verdict", "words", NULL};
+    static const char *const artifact_fields[] = {"role", "key", "bytes", "path", NULL};
+    static const char *const effect_fields[] = {"key", "instance", "state", "post_id", "url", NULL};
+    struct json_object *job = cm_json_object(shown, "job");
+    if (job) {
+        char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
+        char *source = cm_ctl_clean(cm_json_text(job, "source", ""));
+        printf("%s  %s  %s\n%s\n", cm_json_text(job, "id", ""), state, created, source);
+        if (*cm_json_text(job, "words", "")) {
+            printf("%s\n", cm_json_text(job, "words", ""));
+        }
+        free(source);
+        free(created);
+        free(state);
+        print_steps(job);
+    }
+    print_rows(_("Tasks"), cm_json_array(shown, "tasks"), task_fields);
+    print_rows(_("Attempts"), cm_json_array(shown, "attempts"), attempt_fields);
+    print_rows(_("Files"), cm_json_array(shown, "artifacts"), artifact_fields);
+    print_rows(_("Posts"), cm_json_array(shown, "effects"), effect_fields);
+}
+
+static struct json_object *about_job(const char *what, const char *job)
+{
+    struct json_object *request = cm_client_request(what);
+    json_object_object_add(request, "job", json_object_new_string(job));
+    return request;
+}
+
+int cm_ctl_show(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0;
+    if (parse(self, argc, argv, 1, 1, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    struct json_object *shown = cm_client_once(&looked.where, about_job("show", argv[looked.first]), &status);
+    if (!shown) {
+        return status;
+    }
+    json_object_object_del(shown, "ok");
+    if (looked.json) {
+        status = cm_ctl_print_json(shown);
+    } else {
+        print_shown(shown);
+        status = cm_ctl_finish(0);
+    }
+    json_object_put(shown);
+    return status;
+}
+
+/* ---- watch --------------------------------------------------------------------------------- */
+
+static int status_of_end(struct json_object *summary)
+{
+    const char *state = cm_json_text(summary, "state", "");
+    if (!strcmp(state, "succeeded") || !strcmp(state, "partial")) {
+        return 0;
+    }
+    const char *words = cm_json_text(summary, "words", "");
+    return cm_ctl_fail(cm_ctl_status_of_reason(cm_json_text(summary, "reason", "")), "%s",
+                       *words ? words : cm_state_words(state));
+}
+
+/* One line of the watch; 1 when it was the last. */
+static int take_line(struct looked *looked, struct cm_progress *progress, struct json_object *line, int *status)
+{
+    struct json_object *summary = cm_json_object(line, "job");
+    const char *event = cm_json_text(line, "event", "");
+    if (!*event && !cm_json_flag(line, "ok", 1)) {
+        *status = cm_ctl_fail((int)cm_json_int(line, "status", EX_TEMPFAIL), "%s", cm_json_text(line, "words", ""));
+        return 1;
+    }
+    if (!summary) {
+        return 0;
+    }
+    if (looked->json) {
+        puts(json_object_to_json_string_ext(summary, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        fflush(stdout);
+    } else {
+        cm_progress_show(progress, summary);
+    }
+    if (strcmp(event, "end")) {
+        return 0;
+    }
+    *status = status_of_end(summary);
+    return 1;
+}
+
+int cm_ctl_watch(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0, over = 0;
+    if (parse(self, argc, argv, 1, 1, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    struct cm_client *client = cm_client_connect(&looked.where);
+    if (!client) {
+        return EX_TEMPFAIL;
+    }
+    struct cm_progress *progress = cm_progress_new(cm_progress_style_of_stderr());
+    over = cm_client_send(client, about_job("watch", argv[looked.first])) != 0;
+    while (!over) {
+        struct json_object *line = NULL;
+        enum cm_client_result result = cm_client_receive(client, WATCH_POLL_MS, &line);
+        if (result == CM_CLIENT_LINE) {
+            over = take_line(&looked, progress, line, &status);
+        } else if (result == CM_CLIENT_CLOSED) {
+            status = cm_ctl_fail(EX_TEMPFAIL, _("clipmakerd went away; watch again when it is back"));
+            over = 1;
+        }
+        json_object_put(line);
+    }
+    cm_progress_free(progress);
+    cm_client_free(client);
+    return cm_ctl_finish(status);
+}
+
+/* ---- why, status, fsck --------------------------------------------------------------------- */
+
+int cm_ctl_why(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0;
+    if (parse(self, argc, argv, 1, 3, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    struct json_object *request = about_job("why", argv[looked.first]);
+    json_object_object_add(request, "step",
+                           json_object_new_string(argc > looked.first + 1 ? argv[looked.first + 1] : ""));
+    json_object_object_add(request, "item",
+                           json_object_new_string(argc > looked.first + 2 ? argv[looked.first + 2] : ""));
+    struct json_object *answer = cm_client_once(&looked.where, request, &status);
+    if (!answer) {
+        return status;
+    }
+    if (looked.json) {
+        json_object_object_del(answer, "ok");
+        status = cm_ctl_print_json(answer);
+    } else {
+        char *clean = cm_ctl_clean(cm_json_text(answer, "words", ""));
+        puts(clean);
+        free(clean);
+        status = cm_ctl_finish(0);
+    }
+    json_object_put(answer);
+    return status;
+}
+
+int cm_ctl_status(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0;
+    if (parse(self, argc, argv, 0, 0, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    struct json_object *answer = cm_client_once(&looked.where, cm_client_request("status"), &status);
+    if (!answer) {
+        return status;
+    }
+    static const char *const fields[] = {"name", "plugin", "stage", "running", "limit", "state", NULL};
+    json_object_object_del(answer, "ok");
+    if (looked.json) {
+        status = cm_ctl_print_json(answer);
+    } else {
+        printf(_("%lld attempts running, %lld jobs unfinished\n"), cm_json_int(answer, "running", 0),
+               cm_json_int(answer, "jobs", 0));
+        print_rows(_("Instances"), cm_json_array(answer, "instances"), fields);
+        status = cm_ctl_finish(0);
+    }
+    json_object_put(answer);
+    return status;
+}
+
+int cm_ctl_fsck(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0;
+    if (parse(self, argc, argv, 0, 0, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    struct json_object *answer = cm_client_once(&looked.where, cm_client_request("fsck"), &status);
+    if (!answer) {
+        return status;
+    }
+    struct json_object *found = cm_json_array(answer, "found");
+    size_t count = found ? json_object_array_length(found) : 0;
+    if (looked.json) {
+        status = cm_ctl_print_json(found);
+    }
+    for (size_t i = 0; i < count && !looked.json; i++) {
+        puts(json_object_get_string(json_object_array_get_idx(found, i)));
+    }
+    if (count == 0 && !looked.json) {
+        puts(_("nothing wrong found"));
+    }
+    json_object_put(answer);
+    status = cm_ctl_finish(status);
+    return status ? status : count > 0 ? EX_DATAERR : 0;
+}
