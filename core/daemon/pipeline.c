@@ -463,7 +463,9 @@ static void take_steps(struct reader *reader, const size_t *order, struct cm_pip
             step->after_count += seen == step->after_count;
         }
         qsort(step->after, step->after_count, sizeof *step->after, compare_index);
-        memset(&draft->step, 0, sizeof draft->step);
+    }
+    for (size_t i = 0; i < reader->count; i++) { /* their names were needed until here */
+        memset(&reader->drafts[i].step, 0, sizeof reader->drafts[i].step);
     }
 }
 
