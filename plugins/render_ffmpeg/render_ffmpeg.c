@@ -1,0 +1,421 @@
+/*
+ * render_ffmpeg: media + clip document → a captioned clip, its thumbnail and its SRT, in one pass and in
+ * this process.
+ */
+#include <errno.h>
+#include <libavutil/log.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "captions.h"
+#include "compose.h"
+#include "ffcompat.h"
+#include "image.h"
+#include "master.h"
+#include "movie.h"
+#include "pictures.h"
+#include "plate.h"
+#include "rate.h"
+#include "srt.h"
+#include "thumbnail.h"
+
+#define SOUND_SHARE 0.08   /* of the work, for the progress */
+#define LOOK_EVERY_S 0.5   /* for a thumbnail */
+#define SHORTEST_US 100000 /* a clip that is left shorter by the media's end is none */
+
+static const struct cm_option options[] = {
+    CM_OPT_CHOICE(struct render_options, preset, "preset", "veryfast",
+                  "ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow",
+                  "Speed of the H.264 encoder; a slower one makes smaller files"),
+    CM_OPT_INT(struct render_options, crf, "crf", "20", 0, 51, "Quality of the picture; lower is better and larger"),
+    CM_OPT_INT(struct render_options, threads, "threads", "0", 0, 16, "Threads of one render; 0: one per processor"),
+    CM_OPT_INT(struct render_options, base_px, "size", "1080", 240, 2160,
+               "Shorter side of a clip in pixels, when the document gives only its shape"),
+    CM_OPT_CHOICE(struct render_options, framing, "framing", "crop", "crop|fit",
+                  "Cut a window out of the picture, or fit all of it over a blurred copy"),
+    CM_OPT_CHOICE(struct render_options, style, "captions", "classic", "classic|karaoke|minimal|big|none",
+                  "Look of the captions"),
+    CM_OPT_CHOICE(struct render_options, position, "captions_position", "bottom", "top|middle|bottom",
+                  "Where the captions stand"),
+    CM_OPT_BOOL(struct render_options, highlight, "highlight", "true", "Mark the word that is being spoken"),
+    CM_OPT_PATH(struct render_options, font, "font", 0, "",
+                "Font file of the captions; empty: Open Sans, Roboto or DejaVu, whichever is installed"),
+    CM_OPT_PATH(struct render_options, fonts, "fonts", 0, "",
+                "Folder of font files that are tried for characters the first font lacks"),
+    CM_OPT_STRING(struct render_options, watermark_text, "watermark_text", "",
+                  "Text shown all the time, such as @channel"),
+    CM_OPT_PATH(struct render_options, watermark_image, "watermark_image", 0, "",
+                "PNG, JPEG or WebP shown all the time"),
+    CM_OPT_CHOICE(struct render_options, watermark_corner, "watermark_corner", "top-left",
+                  "top-left|top-right|bottom-left|bottom-right", "Where the watermark stands"),
+    CM_OPT_REAL(struct render_options, watermark_opacity, "watermark_opacity", "0.7", 0, 1,
+                "How solid the watermark is"),
+    CM_OPT_REAL(struct render_options, watermark_size, "watermark_size", "0.18", 0.01, 1,
+                "Width of the watermark image as a share of the picture's"),
+    CM_OPT_CHOICE(struct render_options, cta, "cta", "overlay", "none|overlay|endcard",
+                  "How a call to action is shown"),
+    CM_OPT_TIME(struct render_options, cta_ms, "cta_length", "4s", 500, 60000,
+                "How long the call to action stands over the end of the clip"),
+    CM_OPT_TIME(struct render_options, endcard_ms, "endcard_length", "2500ms", 500, 30000, "Length of the end card"),
+    CM_OPT_REAL(struct render_options, target_lufs, "loudness", "-14", -40, -5, "Integrated loudness in LUFS"),
+    CM_OPT_REAL(struct render_options, true_peak_db, "true_peak", "-1.5", -12, 0, "Highest true peak in dBTP"),
+    CM_OPT_INT(struct render_options, audio_bitrate, "audio_bitrate", "128000", 32000, 320000,
+               "Of the AAC sound, in bit/s"),
+    CM_OPT_TIME(struct render_options, max_length_ms, "max_length", "5m", 1000, 600000,
+                "Longest clip; its sound is kept in memory, 0.4 MB a second"),
+    CM_OPT_END,
+};
+
+struct render {
+    struct cm_ctx *ctx;
+    struct document document;
+    struct input heard, seen; /* the same media, once for the sound and once for the pictures */
+    struct pictures pictures;
+    struct compose compose;
+    struct fonts fonts;
+    struct texts texts;
+    struct captions captions;
+    struct images images;
+    struct aac aac;
+    struct loud_level level;
+    struct movie movie;
+    struct thumbnail thumbnail;
+    struct canvas clean; /* the newest picture without texts */
+    AVRational rate;
+    int64_t start_us;
+    int64_t spoken, total; /* pictures: of the span, with the end card */
+    const char *part_path;
+};
+
+/* ---- What there is to do ------------------------------------------------------------------------ */
+
+static enum cm_verdict read_document(struct render *render, const char *json)
+{
+    struct cm_ctx *ctx = render->ctx;
+    char *error = document_read(&render->document, json, ctx->options);
+    if (error == NULL)
+        return CM_OK;
+    const char *words = ctx->host->format(ctx, "%s", error);
+    free(error);
+    return fail(ctx, CM_REJECT, CM_REASON_INPUT, "clip document: %s", words);
+}
+
+/* A span that reaches beyond the media ends with it; one that begins there is an error. */
+static enum cm_verdict fit_span(struct render *render)
+{
+    struct document *document = &render->document;
+    int64_t length_us = render->seen.length_us;
+    render->start_us = document->start_ms * 1000;
+    if (length_us > 0 && render->start_us > length_us - SHORTEST_US)
+        return fail(render->ctx, CM_REJECT, CM_REASON_INPUT,
+                    "clip document: span.start_ms: the clip would begin at %.1f s, but the video is %.1f s long",
+                    (double)document->start_ms / 1000, (double)length_us / 1e6);
+    if (length_us > 0 && document->end_ms * 1000 > length_us) {
+        int64_t before = document->end_ms - document->start_ms, over = document->end_ms - length_us / 1000;
+        document->end_ms = length_us / 1000;
+        document->cta_from_ms = document->cta_from_ms > over ? document->cta_from_ms - over : 0;
+        document->cta_to_ms = document->cta_to_ms >= before ? before - over : document->cta_to_ms;
+        render->ctx->host->log(render->ctx, CM_LOG_WARN, "the clip reached %lld ms beyond the video: cut to its end",
+                               (long long)over);
+    }
+    return CM_OK;
+}
+
+static int64_t pictures_in(AVRational rate, int64_t ms)
+{
+    return av_rescale(ms, rate.num, (int64_t)rate.den * 1000);
+}
+
+static enum cm_verdict plan(struct render *render)
+{
+    struct document *document = &render->document;
+    enum cm_verdict verdict = fit_span(render);
+    if (verdict != CM_OK)
+        return verdict;
+    const AVStream *stream = render->seen.video;
+    render->rate = rate_of(stream->avg_frame_rate, stream->r_frame_rate, document->fps);
+    render->spoken = pictures_in(render->rate, document->end_ms - document->start_ms);
+    if (render->spoken < 1)
+        render->spoken = 1;
+    render->total = render->spoken + pictures_in(render->rate, document->endcard_ms);
+    return CM_OK;
+}
+
+static enum cm_verdict open_media(struct render *render, const char *path)
+{
+    enum cm_verdict verdict = input_open(&render->seen, render->ctx, path, 0);
+    if (verdict == CM_OK)
+        verdict = input_open(&render->heard, render->ctx, path, render->document.audio_track);
+    return verdict;
+}
+
+/* ---- Sound -------------------------------------------------------------------------------------- */
+
+static int64_t samples_of(const struct render *render, int64_t pictures)
+{
+    return av_rescale(pictures * render->rate.den, RENDER_RATE, render->rate.num);
+}
+
+static enum cm_verdict make_sound(struct render *render)
+{
+    struct sound sound = {0};
+    enum cm_verdict verdict = sound_read(&sound, &render->heard, render->start_us, samples_of(render, render->spoken),
+                                         samples_of(render, render->total));
+    input_close(&render->heard);
+    render->ctx->host->progress(render->ctx, SOUND_SHARE / 2);
+    if (verdict == CM_OK)
+        verdict = master_make(&render->aac, &render->level, render->ctx, &sound, &render->document);
+    sound_free(&sound);
+    render->ctx->host->progress(render->ctx, SOUND_SHARE);
+    return verdict;
+}
+
+/* ---- What is laid over -------------------------------------------------------------------------- */
+
+static int64_t ms_of(const struct render *render, int64_t pictures)
+{
+    return av_rescale(pictures * 1000, render->rate.den, render->rate.num);
+}
+
+static enum cm_verdict make_overlays(struct render *render)
+{
+    struct document *document = &render->document;
+    int64_t spoken_ms = ms_of(render, render->spoken), total_ms = ms_of(render, render->total);
+    enum cm_verdict verdict = fonts_open(&render->fonts, render->ctx, captions_heavy(document));
+    if (verdict == CM_OK)
+        verdict = texts_open(&render->texts, render->ctx, &render->fonts, document->width, document->height);
+    if (verdict != CM_OK)
+        return verdict;
+    captions_make(&render->captions, document, &render->fonts, &render->texts, render->ctx);
+    plate_add(document, &render->fonts, &render->texts, spoken_ms, total_ms);
+    return images_open(&render->images, render->ctx, document, spoken_ms);
+}
+
+static void draw_overlays(struct render *render, int64_t number, const struct canvas *canvas)
+{
+    /* The middle of a picture's time: an event that begins or ends with it is on for whole pictures. */
+    int64_t at_ms = av_rescale((2 * number + 1) * 500, render->rate.den, render->rate.num);
+    images_draw(&render->images, at_ms, canvas);
+    texts_draw(&render->texts, at_ms, canvas);
+}
+
+/* ---- Pictures ----------------------------------------------------------------------------------- */
+
+static enum cm_verdict open_pictures(struct render *render)
+{
+    struct cm_ctx *ctx = render->ctx;
+    const struct render_options *settings = ctx->options;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int threads = settings->threads > 0 ? (int)settings->threads : processors > 4 ? 4 : (int)processors;
+    enum cm_verdict verdict = pictures_open(&render->pictures, &render->seen, render->start_us, threads);
+    if (verdict != CM_OK)
+        return verdict;
+    struct turn turn = turn_of_matrix(ff_display_matrix(render->seen.video));
+    int64_t wanted = render->document.thumbnail_ms < 0
+                         ? -1
+                         : pictures_in(render->rate, render->document.thumbnail_ms - render->document.start_ms);
+    int64_t every = (int64_t)(av_q2d(render->rate) * LOOK_EVERY_S);
+    if (compose_open(&render->compose, &render->document, render->seen.video->sample_aspect_ratio, turn) != 0 ||
+        canvas_make(&render->clean, render->document.width, render->document.height) != 0 ||
+        thumbnail_open(&render->thumbnail, render->document.width, render->document.height, wanted, every) != 0)
+        return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+    return CM_OK;
+}
+
+/* The clip's pictures lie on the source's, when one is near enough to the start: then each time asked for
+ * is the middle of a source picture's, far from the border where rounding would drop one and double another. */
+static int64_t first_picture_us(const struct render *render)
+{
+    const struct pictures *pictures = &render->pictures;
+    int64_t half_us = av_rescale(500000, render->rate.den, render->rate.num);
+    if (pictures->has_now && render->start_us - pictures->now_us <= half_us)
+        return pictures->now_us;
+    if (pictures->has_next && llabs(pictures->next_us - render->start_us) <= half_us)
+        return pictures->next_us;
+    return render->start_us;
+}
+
+static enum cm_verdict compose_failed(struct render *render, int error)
+{
+    if (error == AVERROR(ENOSYS))
+        return fail(render->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, "%s: its pixel format is not supported",
+                    render->seen.path);
+    return render_library_failed(render->ctx, "scale the picture", error);
+}
+
+static enum cm_verdict stopped(struct render *render, int64_t number)
+{
+    return fail(render->ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped at %lld of %lld pictures", (long long)number,
+                (long long)render->total);
+}
+
+/* The picture on `clean`, with the texts of this time, into the movie. */
+static enum cm_verdict add_picture(struct render *render, int64_t number)
+{
+    struct cm_ctx *ctx = render->ctx;
+    struct canvas canvas;
+    int error = movie_canvas(&render->movie, &canvas);
+    if (error < 0)
+        return render_library_failed(ctx, "take room for a picture", error);
+    canvas_copy(&canvas, &render->clean);
+    draw_overlays(render, number, &canvas);
+    ctx->host->progress(ctx, SOUND_SHARE + (1 - SOUND_SHARE) * (double)(number + 1) / (double)render->total);
+    return movie_add(&render->movie);
+}
+
+static enum cm_verdict add_span(struct render *render)
+{
+    int64_t base_us = first_picture_us(render), composed_us = INT64_MIN;
+    for (int64_t number = 0; number < render->spoken; number++) {
+        int64_t since_us = av_rescale((2 * number + 1) * 500000, render->rate.den, render->rate.num);
+        const AVFrame *frame = pictures_at(&render->pictures, base_us + since_us);
+        if (frame == NULL || render->ctx->host->stopping(render->ctx))
+            return stopped(render, number);
+        int64_t shown_us = render->pictures.has_now ? render->pictures.now_us : INT64_MAX;
+        if (shown_us != composed_us || render->document.camera_count > 1) {
+            int error = compose_picture(&render->compose, frame, base_us + since_us, &render->clean);
+            if (error < 0)
+                return compose_failed(render, error);
+            composed_us = shown_us;
+        }
+        thumbnail_consider(&render->thumbnail, &render->clean, number);
+        enum cm_verdict verdict = add_picture(render, number);
+        if (verdict != CM_OK)
+            return verdict;
+    }
+    return CM_OK;
+}
+
+static enum cm_verdict add_card(struct render *render)
+{
+    if (render->total == render->spoken)
+        return CM_OK;
+    int error = compose_card(&render->compose, &render->clean, &render->clean);
+    if (error < 0)
+        return compose_failed(render, error);
+    for (int64_t number = render->spoken; number < render->total; number++) {
+        if (render->ctx->host->stopping(render->ctx))
+            return stopped(render, number);
+        enum cm_verdict verdict = add_picture(render, number);
+        if (verdict != CM_OK)
+            return verdict;
+    }
+    return CM_OK;
+}
+
+static enum cm_verdict make_movie(struct render *render)
+{
+    enum cm_verdict verdict = open_pictures(render);
+    if (verdict == CM_OK)
+        verdict =
+            movie_open(&render->movie, render->ctx, render->part_path, &render->document, render->rate, &render->aac);
+    if (verdict == CM_OK)
+        verdict = add_span(render);
+    if (verdict == CM_OK)
+        verdict = add_card(render);
+    return verdict == CM_OK ? movie_finish(&render->movie) : verdict;
+}
+
+/* ---- Results ------------------------------------------------------------------------------------ */
+
+static void emit_number(struct cm_ctx *ctx, const char *name, const char *format, double number)
+    __attribute__((format(printf, 3, 0)));
+
+static void emit_number(struct cm_ctx *ctx, const char *name, const char *format, double number)
+{
+    char text[64];
+    if (!isfinite(number))
+        return;
+    snprintf(text, sizeof(text), format, number);
+    ctx->host->emit_fact(ctx, name, text);
+}
+
+static void emit_facts(struct render *render)
+{
+    struct cm_ctx *ctx = render->ctx;
+    emit_number(ctx, "width", "%.0f", render->document.width);
+    emit_number(ctx, "height", "%.0f", render->document.height);
+    emit_number(ctx, "fps", "%.3f", av_q2d(render->rate));
+    emit_number(ctx, "duration_ms", "%.0f", (double)ms_of(render, render->total));
+    emit_number(ctx, "loudness_lufs", "%.2f", render->level.lufs);
+    emit_number(ctx, "true_peak_db", "%.2f", render->level.peak_db);
+}
+
+static enum cm_verdict give(struct render *render, const char *role, const char *name)
+{
+    struct cm_ctx *ctx = render->ctx;
+    struct cm_file file = {.size = sizeof(file), .role = role, .file = name, .note = ""};
+    if (ctx->host->emit_file(ctx, &file) == 0)
+        return CM_OK;
+    return fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the %s was not written", role);
+}
+
+static enum cm_verdict write_results(struct render *render)
+{
+    struct cm_ctx *ctx = render->ctx;
+    const char *clip = ctx->host->output(ctx, "clip.mp4");
+    if (rename(render->part_path, clip) != 0)
+        return render_write_failed(ctx, clip, errno);
+    enum cm_verdict verdict = give(render, "clip", "clip.mp4");
+    if (verdict == CM_OK)
+        verdict = thumbnail_write(&render->thumbnail, ctx, ctx->host->output(ctx, "thumbnail.jpg"));
+    if (verdict == CM_OK)
+        verdict = give(render, "thumbnail", "thumbnail.jpg");
+    if (verdict != CM_OK || render->captions.page_count == 0)
+        return verdict;
+    verdict = srt_write(ctx, ctx->host->output(ctx, "captions.srt"), &render->captions);
+    return verdict == CM_OK ? give(render, "captions", "captions.srt") : verdict;
+}
+
+/* ---- The call ----------------------------------------------------------------------------------- */
+
+static void close_all(struct render *render)
+{
+    movie_close(&render->movie);
+    if (render->part_path != NULL)
+        unlink(render->part_path);
+    thumbnail_close(&render->thumbnail);
+    canvas_free(&render->clean);
+    compose_close(&render->compose);
+    pictures_close(&render->pictures);
+    images_close(&render->images);
+    captions_free(&render->captions);
+    texts_close(&render->texts);
+    fonts_close(&render->fonts);
+    aac_free(&render->aac);
+    input_close(&render->heard);
+    input_close(&render->seen);
+    document_free(&render->document);
+}
+
+static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_request *request)
+{
+    struct render render = {.ctx = ctx, .heard = {.fd = -1}, .seen = {.fd = -1}};
+    av_log_set_level(AV_LOG_QUIET);
+    render.part_path = ctx->host->output(ctx, "clip.part");
+    enum cm_verdict verdict = read_document(&render, request->document_json);
+    if (verdict == CM_OK)
+        verdict = open_media(&render, request->media_path);
+    if (verdict == CM_OK)
+        verdict = plan(&render);
+    if (verdict == CM_OK)
+        verdict = make_overlays(&render);
+    if (verdict == CM_OK)
+        verdict = make_sound(&render);
+    if (verdict == CM_OK)
+        verdict = make_movie(&render);
+    if (verdict == CM_OK)
+        verdict = write_results(&render);
+    if (verdict == CM_OK)
+        emit_facts(&render);
+    close_all(&render);
+    return verdict;
+}
+
+static const struct cm_render_ops ops = {.size = sizeof(ops), .render = render_clip};
+
+CM_PLUGIN(CM_STAGE_RENDER, "render_ffmpeg", "1.0", "Cuts, frames and captions a clip with FFmpeg and libass", options,
+          struct render_options, ops);
