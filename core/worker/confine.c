@@ -120,6 +120,18 @@ static void make_writable(const char *path)
     }
 }
 
+/* …/jobs/JOB/STEP.ITEM.FENCE: a warm worker's later calls have other folders below "jobs". */
+static void add_jobs_folder(struct paths *paths, const char *dir)
+{
+    char *folder = cm_strdup(dir);
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(folder, '/');
+        folder[slash ? slash - folder : 0] = '\0';
+    }
+    add(paths, cm_ends_with(folder, "/jobs") ? folder : NULL);
+    free(folder);
+}
+
 static struct paths writable(struct json_object *begin)
 {
     struct paths paths = {0};
@@ -133,6 +145,9 @@ static struct paths writable(struct json_object *begin)
         make_writable(paths.items[i]);
     }
     add(&paths, cm_json_text(begin, "dir", NULL));
+    if (!confined) {
+        add_jobs_folder(&paths, cm_json_text(begin, "dir", ""));
+    }
     for (size_t i = 0; i < sizeof system_write / sizeof *system_write; i++) {
         add(&paths, system_write[i]);
     }

@@ -1,0 +1,57 @@
+/*
+ * render of the misbehaving plugin: small files at once.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fake.h"
+
+#include <string.h>
+
+struct options {
+    struct fake_options common;
+};
+
+static const struct cm_option options[] = {
+    FAKE_OPTIONS(struct options),
+    CM_OPT_END,
+};
+
+static int emit(const struct fake *fake, const char *role, const char *name, const char *text)
+{
+    struct cm_file file = {.size = sizeof file, .role = role, .file = fake_write(fake, name, text)};
+    return file.file ? fake->host->emit_file(fake->ctx, &file) : -1;
+}
+
+static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request *request)
+{
+    const struct options *own = ctx->options;
+    const struct cm_host *host = ctx->host;
+    struct fake fake = fake_begin(ctx, &own->common, "render");
+    enum cm_verdict verdict = fake_act(&fake);
+    if (verdict) {
+        return verdict;
+    }
+    if (fake_is(&fake, "garbage")) {
+        host->emit_fact(ctx, "width", "no number");
+        return fake_end(&fake, CM_OK); /* without a clip */
+    }
+    const struct cm_json *document = host->json_parse(ctx, request->document_json, strlen(request->document_json));
+    double start = host->json_number(ctx, host->json_at(ctx, document, "span.start_ms"), 0);
+    double end = host->json_number(ctx, host->json_at(ctx, document, "span.end_ms"), start);
+    if (emit(&fake, "clip", "clip.mp4", request->document_json) ||
+        emit(&fake, "thumbnail", "thumbnail.jpg", "a picture") ||
+        emit(&fake, "captions", "captions.srt", "1\n00:00:00,000 --> 00:00:01,000\nfake\n")) {
+        return fake_fail(&fake, CM_HOLD, CM_REASON_RESOURCE, 0);
+    }
+    fake_fact(&fake, "width", (long long)host->json_number(ctx, host->json_at(ctx, document, "format.width"), 1080));
+    fake_fact(&fake, "height", (long long)host->json_number(ctx, host->json_at(ctx, document, "format.height"), 1920));
+    fake_fact(&fake, "duration_ms", (long long)(end - start));
+    host->emit_fact(ctx, "loudness_lufs", "-14.0");
+    host->emit_fact(ctx, "true_peak_db", "-1.5");
+    return fake_end(&fake, CM_OK);
+}
+
+static const struct cm_render_ops ops = {.size = sizeof ops, .render = render};
+
+CM_PLUGIN(CM_STAGE_RENDER, "fake_render", "1.0", "Test only: clips of a few bytes, misbehaves on order", options,
+          struct options, ops);
