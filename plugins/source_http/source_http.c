@@ -5,10 +5,10 @@
 #include <clipmaker/plugin.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #define TRIES_WITHOUT_A_BYTE 6
@@ -16,7 +16,7 @@
 #define LONGEST_PAUSE_MS 30000
 #define PAUSE_STEP_MS 100
 #define REDIRECTS 10
-#define ROOM_LEFT_BYTES (1024 * 1024)
+#define LIMIT_SLACK_BYTES (64 * 1024) /* what may come in one piece */
 
 struct options {
     int64_t max_size;
@@ -45,7 +45,6 @@ static const struct cm_failure bad_input = FAILURE(CM_REJECT, CM_REASON_INPUT);
 static const struct cm_failure no_right = FAILURE(CM_REJECT, CM_REASON_AUTH);
 static const struct cm_failure too_large = FAILURE(CM_REJECT, CM_REASON_TOO_LARGE);
 static const struct cm_failure forbidden = FAILURE(CM_REJECT, CM_REASON_POLICY);
-static const struct cm_failure no_room = FAILURE(CM_HOLD, CM_REASON_RESOURCE);
 static const struct cm_failure network = FAILURE(CM_AGAIN, CM_REASON_NETWORK);
 static const struct cm_failure stopped = FAILURE(CM_AGAIN, CM_REASON_STOPPED);
 
@@ -146,21 +145,24 @@ static enum cm_verdict fail_by_status(struct download *download, const struct cm
                       status);
 }
 
-static int disk_is_full(const char *path)
+/* Whether the server had more to send than we take: it said so, or we stopped close to the limit. */
+static int was_too_large(struct download *download, const struct cm_http_answer *answer)
 {
-    struct statvfs info;
-    return statvfs(path, &info) == 0 && (uint64_t)info.f_bavail * info.f_frsize < ROOM_LEFT_BYTES;
+    const char *length = download->ctx->host->http_header(download->ctx, "Content-Length");
+    int64_t limit_bytes = options_of(download)->max_size;
+    return (length && download->have_bytes + atoll(length) > limit_bytes) ||
+           answer->saved_bytes > limit_bytes - LIMIT_SLACK_BYTES;
 }
 
-/* We refused it ourselves: the words come from the host, what to do about it from us. */
+/* The host refused to go on: its words say why, ours what to do. A full disk it reports itself. */
 static enum cm_verdict fail_refused(struct download *download, const struct cm_http_answer *answer)
 {
     struct cm_ctx *ctx = download->ctx;
-    if (strstr(answer->problem, "private")) {
-        return ctx->host->fail(ctx, &forbidden, "%s: %s; set allow_private for this source to permit it", download->url,
-                               answer->problem);
+    /* The option's name is the same in every language. */
+    if (strstr(answer->problem, "allow_private")) {
+        return ctx->host->fail(ctx, &forbidden, "%s: %s", download->url, answer->problem);
     }
-    if (strstr(answer->problem, "large")) {
+    if (was_too_large(download, answer)) {
         return ctx->host->fail(ctx, &too_large, "%s: %s; raise max_size of this source to permit it", download->url,
                                answer->problem);
     }
@@ -227,10 +229,6 @@ static enum cm_verdict after_a_break(struct download *download, const struct cm_
     struct cm_ctx *ctx = download->ctx;
     struct stat info;
     int64_t now_bytes = stat(download->path, &info) == 0 ? info.st_size : 0;
-    if (disk_is_full(download->path)) {
-        return ctx->host->fail(ctx, &no_room, "no room left for the video at %s; free some space there",
-                               download->path);
-    }
     if (answer->outcome == CM_HTTP_BROKEN && now_bytes != download->have_bytes) {
         const char *validator = validator_of(ctx);
         download->validator = validator ? validator : download->validator;
@@ -254,6 +252,11 @@ static enum cm_verdict after_an_answer(struct download *download, const struct c
     }
     if (answer->status != 200 && answer->status != 206) {
         return fail_by_status(download, answer);
+    }
+    const char *now = answer->status == 206 ? validator_of(ctx) : NULL;
+    if (now && strcmp(now, download->validator)) {
+        download->validator = NULL; /* its end is not of the file whose beginning we have */
+        return CM_OK;
     }
     const char *type = ctx->host->http_header(ctx, "Content-Type");
     if (is_page(type) && begins_like_a_page(download->path)) {
