@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/include/clipmaker/plugin.h"
@@ -104,7 +105,7 @@ static char *check_range(const struct rule *rule, double number, const char *wha
     if ((rule->min == 0 && rule->max == 0) || (number >= rule->min && number <= rule->max))
         return NULL;
     char *low = show_bound(rule, rule->min), *high = show_bound(rule, rule->max);
-    char *error = cm_format("%s must be from %s to %s", what, low, high);
+    char *error = cm_format(_("%s must be from %s to %s"), _(what), low, high);
     free(low);
     free(high);
     return error;
@@ -115,10 +116,10 @@ static char *parse_string(const struct rule *rule, const char *text, struct valu
     (void)value;
     size_t length = strlen(text);
     if (!cm_is_utf8(text, length))
-        return cm_strdup("the text is not valid UTF-8");
+        return cm_strdup(_("the text is not valid UTF-8"));
     if (rule->type != CM_TYPE_STRING)
         return NULL;
-    return check_range(rule, (double)length, "the length in bytes");
+    return check_range(rule, (double)length, N_("the length in bytes"));
 }
 
 static char *parse_int(const struct rule *rule, const char *text, struct value *value)
@@ -126,7 +127,7 @@ static char *parse_int(const struct rule *rule, const char *text, struct value *
     char *error = NULL;
     if (cm_parse_int(text, &value->number, &error) != 0)
         return error;
-    return check_range(rule, (double)value->number, "the number");
+    return check_range(rule, (double)value->number, N_("the number"));
 }
 
 static char *parse_real(const struct rule *rule, const char *text, struct value *value)
@@ -134,7 +135,7 @@ static char *parse_real(const struct rule *rule, const char *text, struct value 
     char *error = NULL;
     if (cm_parse_real(text, &value->real, &error) != 0)
         return error;
-    return check_range(rule, value->real, "the number");
+    return check_range(rule, value->real, N_("the number"));
 }
 
 static char *parse_bool(const struct rule *rule, const char *text, struct value *value)
@@ -150,7 +151,7 @@ static char *parse_time(const struct rule *rule, const char *text, struct value 
     char *error = NULL;
     if (cm_parse_duration(text, &value->number, &error) != 0)
         return error;
-    return check_range(rule, (double)value->number, "the duration");
+    return check_range(rule, (double)value->number, N_("the duration"));
 }
 
 static char *parse_size(const struct rule *rule, const char *text, struct value *value)
@@ -158,7 +159,7 @@ static char *parse_size(const struct rule *rule, const char *text, struct value 
     char *error = NULL;
     if (cm_parse_size(text, &value->number, &error) != 0)
         return error;
-    return check_range(rule, (double)value->number, "the size");
+    return check_range(rule, (double)value->number, N_("the size"));
 }
 
 static char *parse_rate(const struct rule *rule, const char *text, struct value *value)
@@ -187,7 +188,7 @@ static char *parse_choice(const struct rule *rule, const char *text, struct valu
     (void)value;
     if (is_choice(rule->choices, text))
         return NULL;
-    return cm_format("\"%.80s\" is not one of %s", text, rule->choices ? rule->choices : "(nothing)");
+    return cm_format(_("\"%.80s\" is not one of %s"), text, rule->choices ? rule->choices : "(nothing)");
 }
 
 static char *parse_url(const struct rule *rule, const char *text, struct value *value)
@@ -198,10 +199,10 @@ static char *parse_url(const struct rule *rule, const char *text, struct value *
     int known = cm_starts_with(text, "http://") || cm_starts_with(text, "https://");
     const char *host = known ? strstr(text, "://") + 3 : "";
     if (host[0] == '\0' || host[0] == '/' || host[0] == '?' || host[0] == '#')
-        return cm_format("\"%.80s\" is not an http:// or https:// address", text);
+        return cm_format(_("\"%.80s\" is not an http:// or https:// address"), text);
     for (const char *at = text; *at; at++)
         if ((unsigned char)*at <= ' ' || *at == 0x7f)
-            return cm_format("\"%.80s\" has a space or control character in it", text);
+            return cm_format(_("\"%.80s\" has a space or control character in it"), text);
     return NULL;
 }
 
@@ -209,7 +210,7 @@ static char *parse_value(const struct rule *rule, const char *text, struct value
 {
     const struct kind *kind = kind_of(rule->type);
     if (!kind)
-        return cm_format("type %u is newer than this program", rule->type);
+        return cm_format(_("type %u is newer than this program"), rule->type);
     return kind->parse(rule, text, value);
 }
 
@@ -290,16 +291,16 @@ static int is_reference(const char *text)
 }
 
 static const char not_a_reference[] =
-    "a secret does not stand in the config: write file:/path, env:NAME or credential:NAME";
+    N_("a secret does not stand in the config: write file:/path, env:NAME or credential:NAME");
 
 char *cm_option_check(struct json_object *described, const char *text)
 {
     const char *name = text_of(described, "name"), *type = text_of(described, "type");
     struct rule rule = {.name = name ? name : "", .type = type ? type_from_name(type) : 0};
     if (rule.type == 0)
-        return cm_format("%s: its type \"%s\" is not known to this program", rule.name, type ? type : "");
+        return cm_format(_("%s: its type \"%s\" is not known to this program"), rule.name, type ? type : "");
     if (rule.type == CM_TYPE_SECRET && text[0] != '\0' && !is_reference(text))
-        return cm_format("%s (secret): %s", rule.name, not_a_reference);
+        return cm_format(_("%s (secret): %s"), rule.name, _(not_a_reference));
     rule.min = number_of(described, "min");
     rule.max = number_of(described, "max");
     char *choices = choices_of(described);
@@ -339,12 +340,12 @@ static char *fill_one(const struct cm_option *option, void *block, struct json_o
 {
     const struct kind *kind = kind_of(option->type);
     if (!kind)
-        return cm_format("%s: its type %u is newer than this program", option->name, option->type);
+        return cm_format(_("%s: its type %u is newer than this program"), option->name, option->type);
     struct rule rule = {option->name,    option->type, option->fallback, (option->flags & CM_OPTION_REQUIRED) != 0,
                         option->choices, option->min,  option->max};
     const char *given = values ? text_of(values, option->name) : NULL;
     if (rule.required && (!given || given[0] == '\0'))
-        return cm_format("%s (%s) is required", rule.name, kind->name);
+        return cm_format(_("%s (%s) is required"), rule.name, kind->name);
     const char *text = given ? given : rule.fallback ? rule.fallback : "";
     struct value value = {0};
     char *problem = parse_value(&rule, text, &value);
@@ -375,11 +376,11 @@ static char *check_names(const struct cm_option *options, struct json_object *va
             i++;
         const char *near = i == count ? cm_nearest(name, names, count) : NULL;
         if (near)
-            error = cm_format("unknown option \"%.80s\"; did you mean \"%s\"?", name, near);
+            error = cm_format(_("unknown option \"%.80s\"; did you mean \"%s\"?"), name, near);
         else if (i == count)
-            error = cm_format("unknown option \"%.80s\"", name);
+            error = cm_format(_("unknown option \"%.80s\""), name);
         else if (!json_object_is_type(member, json_type_string))
-            error = cm_format("%s: its value must be given as text", name);
+            error = cm_format(_("%s: its value must be given as text"), name);
         if (error)
             break;
     }
@@ -439,15 +440,15 @@ static ssize_t read_all(int fd, char *bytes)
 static char *take_secret(const char *path, char *bytes, ssize_t count, char **error)
 {
     if (count < 0) {
-        *error = cm_format("cannot read the secret in %s: %s", path, strerror(errno));
+        *error = cm_format(_("cannot read the secret in %s: %s"), path, strerror(errno));
         return NULL;
     }
     while (count > 0 && (bytes[count - 1] == '\n' || bytes[count - 1] == '\r'))
         count--;
     if (count == 0)
-        *error = cm_format("the secret in %s is empty", path);
+        *error = cm_format(_("the secret in %s is empty"), path);
     else if (memchr(bytes, '\0', (size_t)count) || memchr(bytes, '\n', (size_t)count))
-        *error = cm_format("the secret in %s must be one line of text", path);
+        *error = cm_format(_("the secret in %s must be one line of text"), path);
     else
         return cm_strndup(bytes, (size_t)count);
     return NULL;
@@ -459,13 +460,13 @@ static char *read_secret(const char *path, char **error)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat facts;
     if (fd < 0 || fstat(fd, &facts) != 0) {
-        *error = cm_format("cannot read the secret in %s: %s", path, strerror(errno));
+        *error = cm_format(_("cannot read the secret in %s: %s"), path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return NULL;
     }
     if (!S_ISREG(facts.st_mode)) {
-        *error = cm_format("the secret in %s cannot be read: it is not a regular file", path);
+        *error = cm_format(_("the secret in %s cannot be read: it is not a regular file"), path);
         close(fd);
         return NULL;
     }
@@ -482,11 +483,11 @@ static char *credential(const char *name, char **error)
 {
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
     if (!folder || folder[0] == '\0') {
-        *error = cm_format("credential:%.80s: no CREDENTIALS_DIRECTORY; set LoadCredential= in the unit", name);
+        *error = cm_format(_("credential:%.80s: no CREDENTIALS_DIRECTORY; set LoadCredential= in the unit"), name);
         return NULL;
     }
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/')) {
-        *error = cm_format("credential:%.80s: a credential's name has no '/' and does not begin with '.'", name);
+        *error = cm_format(_("credential:%.80s: a credential's name has no '/' and does not begin with '.'"), name);
         return NULL;
     }
     char *path = cm_format("%s/%s", folder, name);
@@ -503,14 +504,14 @@ char *cm_secret_resolve(const char *reference, char **error)
         const char *name = reference + strlen("env:"), *value = getenv(name);
         if (value && value[0] != '\0')
             return cm_strdup(value);
-        *error = cm_format("env:%.80s: the environment has no such variable, or it is empty", name);
+        *error = cm_format(_("env:%.80s: the environment has no such variable, or it is empty"), name);
         return NULL;
     }
     if (cm_starts_with(reference, "file:/"))
         return read_secret(reference + strlen("file:"), error);
     if (cm_starts_with(reference, "file:"))
-        *error = cm_format("%.200s: the path must be absolute", reference);
+        *error = cm_format(_("%.200s: the path must be absolute"), reference);
     else
-        *error = cm_strdup(not_a_reference);
+        *error = cm_strdup(_(not_a_reference));
     return NULL;
 }

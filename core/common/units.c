@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "core/common/log.h"
 #include "core/common/text.h"
 
 struct unit {
@@ -40,9 +41,10 @@ static const struct unit rates[] = {
     {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
 };
 
-static int wrong(char **error, const char *text, const char *expected)
+/* `format` shows the text (cut, should it be endless) and says what was expected. */
+static int wrong(char **error, const char *text, const char *format)
 {
-    *error = cm_format("\"%.80s\" is not %s", text, expected);
+    *error = cm_format(_(format), text);
     return -1;
 }
 
@@ -123,7 +125,7 @@ static const struct unit *read_unit(const char **at, const struct unit *units)
 
 int cm_parse_duration(const char *text, int64_t *ms, char **error)
 {
-    static const char expected[] = "a duration such as 250ms, 15s, 10m, 1h30m or 2d";
+    static const char expected[] = N_("\"%.80s\" is not a duration such as 250ms, 15s, 10m, 1h30m or 2d");
     const char *at = skip_space(text);
     int64_t total = 0, last_factor = INT64_MAX;
     do {
@@ -138,7 +140,7 @@ int cm_parse_duration(const char *text, int64_t *ms, char **error)
         if (!unit || unit->factor >= last_factor)
             return wrong(error, text, expected);
         if (scale_number(&number, unit->factor, &part) != 0 || __builtin_add_overflow(total, part, &total))
-            return wrong(error, text, "a duration that fits: it is far too long");
+            return wrong(error, text, N_("\"%.80s\" is far too long"));
         last_factor = unit->factor;
         at = skip_space(behind);
     } while (*at);
@@ -148,7 +150,7 @@ int cm_parse_duration(const char *text, int64_t *ms, char **error)
 
 int cm_parse_size(const char *text, int64_t *bytes, char **error)
 {
-    static const char expected[] = "a size such as 512, 25MB or 4GiB";
+    static const char expected[] = N_("\"%.80s\" is not a size such as 512, 25MB or 4GiB");
     const char *at = skip_space(text);
     struct number number;
     if (read_number(&at, &number) != 0)
@@ -159,14 +161,14 @@ int cm_parse_size(const char *text, int64_t *bytes, char **error)
         return wrong(error, text, expected);
     int64_t product;
     if (scale_number(&number, unit->factor, &product) != 0)
-        return wrong(error, text, "a size that fits: it is far too large");
+        return wrong(error, text, N_("\"%.80s\" is far too large"));
     *bytes = product;
     return 0;
 }
 
 int cm_parse_rate(const char *text, int64_t *us, char **error)
 {
-    static const char expected[] = "a rate such as 5/s, 100/m or 0 (no limit)";
+    static const char expected[] = N_("\"%.80s\" is not a rate such as 5/s, 100/m or 0 (no limit)");
     const char *at = skip_space(text);
     struct number number;
     if (read_number(&at, &number) != 0)
@@ -191,7 +193,7 @@ int cm_parse_rate(const char *text, int64_t *us, char **error)
     int64_t count;
     if (__builtin_mul_overflow(number.whole, number.scale, &count) ||
         __builtin_add_overflow(count, number.fraction, &count))
-        return wrong(error, text, "a rate that fits: it is far too high");
+        return wrong(error, text, N_("\"%.80s\" is far too high"));
     int64_t time = unit->factor * number.scale;
     *us = time / count + (time % count != 0);
     return 0;
@@ -204,15 +206,15 @@ int cm_parse_int(const char *text, int64_t *value, char **error)
     if (*at == '-' || *at == '+')
         at++;
     if (!is_digit(*at))
-        return wrong(error, text, "a whole number");
+        return wrong(error, text, N_("\"%.80s\" is not a whole number"));
     int64_t total = 0;
     for (; is_digit(*at); at++) {
         int digit = negative ? -(*at - '0') : *at - '0';
         if (__builtin_mul_overflow(total, 10, &total) || __builtin_add_overflow(total, digit, &total))
-            return wrong(error, text, "a whole number that fits into 64 bits");
+            return wrong(error, text, N_("\"%.80s\" is too large for a whole number"));
     }
     if (*skip_space(at) != '\0')
-        return wrong(error, text, "a whole number");
+        return wrong(error, text, N_("\"%.80s\" is not a whole number"));
     *value = total;
     return 0;
 }
@@ -244,14 +246,14 @@ static int is_real(const char *text)
 int cm_parse_real(const char *text, double *value, char **error)
 {
     if (!is_real(text))
-        return wrong(error, text, "a number such as 1 or 0.5");
+        return wrong(error, text, N_("\"%.80s\" is not a number such as 1 or 0.5"));
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (plain == (locale_t)0)
-        return wrong(error, text, "readable: the C locale is missing");
+        return wrong(error, text, N_("\"%.80s\" cannot be read: the C locale is missing"));
     double number = strtod_l(text, NULL, plain);
     freelocale(plain);
     if (!isfinite(number))
-        return wrong(error, text, "a number that fits: it is far too large");
+        return wrong(error, text, N_("\"%.80s\" is far too large"));
     *value = number;
     return 0;
 }
@@ -268,7 +270,7 @@ int cm_parse_bool(const char *text, int *value, char **error)
             return 0;
         }
     }
-    return wrong(error, text, "true or false");
+    return wrong(error, text, N_("\"%.80s\" is not true or false"));
 }
 
 char *cm_show_duration(int64_t ms)

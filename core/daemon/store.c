@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/common/log.h"
 #include "core/common/text.h"
 
 /* ---- Change sets ----------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, voi
         return cm_store_memory_open(applied, arg);
     if (cm_starts_with(url, "sqlite:/"))
         return cm_store_sqlite_open(url + strlen("sqlite:"), applied, arg, error);
-    *error = cm_format("\"%.200s\" names no store: write memory: or sqlite:/path/to/file", url);
+    *error = cm_format(_("\"%.200s\" names no store: write memory: or sqlite:/path/to/file"), url);
     return NULL;
 }
 

@@ -526,9 +526,10 @@ static struct names known_folders(const struct check *check)
     return names;
 }
 
-typedef void (*folder_fn)(struct check *check, const struct names *known, const char *name);
+typedef void (*folder_fn)(struct check *check, const struct names *known, const char *name, int fresh);
 
-/* Calls `each` with "folder/NAME" for the folders in it. */
+/* Calls `each` with "folder/NAME" for the folders in it. Fresh: made (or worked in) since the rows
+ * were read, by a daemon that goes on while we look. */
 static void each_folder(struct check *check, const struct names *known, const char *folder, folder_fn each)
 {
     char *path = cm_path_join(check->state_dir, folder);
@@ -542,7 +543,8 @@ static void each_folder(struct check *check, const struct names *known, const ch
             fstatat(dirfd(open), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(facts.st_mode))
             continue;
         char *name = cm_format("%s/%s", folder, entry->d_name);
-        each(check, known, name);
+        int64_t changed_ms = (int64_t)facts.st_ctim.tv_sec * 1000 + facts.st_ctim.tv_nsec / 1000000;
+        each(check, known, name, changed_ms > check->now_ms);
         free(name);
     }
     if (open)
@@ -550,17 +552,17 @@ static void each_folder(struct check *check, const struct names *known, const ch
     free(path);
 }
 
-static void check_attempt_folder(struct check *check, const struct names *known, const char *name)
+static void check_attempt_folder(struct check *check, const struct names *known, const char *name, int fresh)
 {
-    if (!bsearch(&name, known->items, known->count, sizeof *known->items, compare_names))
+    if (!fresh && !bsearch(&name, known->items, known->count, sizeof *known->items, compare_names))
         report(check, "folder %s: stray, no attempt names it", name);
 }
 
-static void check_job_folder(struct check *check, const struct names *known, const char *name)
+static void check_job_folder(struct check *check, const struct names *known, const char *name, int fresh)
 {
     if (find_job(check, name + strlen("jobs/")))
         each_folder(check, known, name, check_attempt_folder);
-    else
+    else if (!fresh)
         report(check, "folder %s: stray, there is no such job", name);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/common/log.h"
 #include "core/common/text.h"
 
 /*
@@ -71,11 +72,11 @@ int cm_schema_newest(void)
 static int say(sqlite3 *db, const char *path, char **error)
 {
     if ((sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)
-        *error = cm_format("%s is not a database; move it away, or use another state folder", path);
+        *error = cm_format(_("%s is not a database; move it away, or use another state folder"), path);
     else if ((sqlite3_errcode(db) & 0xff) == SQLITE_CORRUPT)
-        *error = cm_format("%s is damaged (%s); restore it from a backup", path, sqlite3_errmsg(db));
+        *error = cm_format(_("%s is damaged (%s); restore it from a backup"), path, sqlite3_errmsg(db));
     else
-        *error = cm_format("cannot open the store %s: %s", path, sqlite3_errmsg(db));
+        *error = cm_format(_("cannot open the store %s: %s"), path, sqlite3_errmsg(db));
     return -1;
 }
 
@@ -103,12 +104,12 @@ static int read_version(sqlite3 *db, const char *path, char **error)
     if (tables == 0 && version == 0)
         return 0;
     if (application != CM_SCHEMA_APPLICATION || version < 1) {
-        *error = cm_format("%s is a database of another program; use another state folder", path);
+        *error = cm_format(_("%s is a database of another program; use another state folder"), path);
         return -1;
     }
     if (version > cm_schema_newest()) {
-        *error = cm_format("%s was written by a newer ClipMaker (schema %lld, this one knows %d); upgrade, or use "
-                           "another state folder",
+        *error = cm_format(_("%s was written by a newer ClipMaker (schema %lld, this one knows %d); upgrade, or use "
+                             "another state folder"),
                            path, (long long)version, cm_schema_newest());
         return -1;
     }
@@ -128,7 +129,7 @@ static int check_pages(sqlite3 *db, const char *path, char **error)
     const char *verdict = (const char *)sqlite3_column_text(statement, 0);
     int sound = verdict && strcmp(verdict, "ok") == 0;
     if (!sound)
-        *error = cm_format("%s is damaged (%.200s); restore it from a backup", path, verdict ? verdict : "?");
+        *error = cm_format(_("%s is damaged (%.200s); restore it from a backup"), path, verdict ? verdict : "?");
     for (char *at = sound ? NULL : *error; at && *at; at++)
         if (*at == '\n')
             *at = ' ';
@@ -144,7 +145,7 @@ static int migrate(sqlite3 *db, const char *path, int from, char **error)
     free(sql);
     if (result == SQLITE_OK)
         return 0;
-    *error = cm_format("%s could not be brought to schema %d: %s", path, from + 1, sqlite3_errmsg(db));
+    *error = cm_format(_("%s could not be brought to schema %d: %s"), path, from + 1, sqlite3_errmsg(db));
     if (!sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return -1;

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/daemon/store.h"
 #include "core/daemon/store_queue.h"
@@ -73,14 +74,14 @@ static char *trouble(struct sqlite_store *self)
 {
     switch (sqlite3_errcode(self->db) & 0xff) {
     case SQLITE_FULL:
-        return cm_format("the disk is full: %s cannot grow", self->path);
+        return cm_format(_("the disk is full: %s cannot grow"), self->path);
     case SQLITE_READONLY:
-        return cm_format("%s cannot be written: it is read-only", self->path);
+        return cm_format(_("%s cannot be written: it is read-only"), self->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return cm_format("%s is locked by another program", self->path);
+        return cm_format(_("%s is locked by another program"), self->path);
     default:
-        return cm_format("%s cannot be used: %s", self->path, sqlite3_errmsg(self->db));
+        return cm_format(_("%s cannot be used: %s"), self->path, sqlite3_errmsg(self->db));
     }
 }
 
@@ -329,8 +330,8 @@ static char *in_use(struct sqlite_store *self, int fd)
     ssize_t count = pread(fd, pid, sizeof pid - 1, 0);
     pid[count > 0 ? count : 0] = '\0';
     pid[strspn(pid, "0123456789")] = '\0';
-    return cm_format("%s is in use by another ClipMaker (process %s); stop it, or use another state folder", self->path,
-                     pid[0] ? pid : "unknown");
+    return cm_format(_("%s is in use by another ClipMaker (process %s); stop it, or use another state folder"),
+                     self->path, pid[0] ? pid : "unknown");
 }
 
 /* Two daemons on one store would each undo what the other does. */
@@ -339,9 +340,9 @@ static int take_lock(struct sqlite_store *self, char **error)
     char *name = cm_format("%s.lock", self->path), pid[32];
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        *error = cm_format("cannot open %s: %s", name, strerror(errno));
+        *error = cm_format(_("cannot open %s: %s"), name, strerror(errno));
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        *error = errno == EWOULDBLOCK ? in_use(self, fd) : cm_format("cannot lock %s: %s", name, strerror(errno));
+        *error = errno == EWOULDBLOCK ? in_use(self, fd) : cm_format(_("cannot lock %s: %s"), name, strerror(errno));
         close(fd);
         fd = -1;
     }
@@ -357,7 +358,7 @@ static int take_lock(struct sqlite_store *self, char **error)
 
 static int refuse(struct sqlite_store *self, char **error)
 {
-    *error = cm_format("cannot open the store %s: %s", self->path,
+    *error = cm_format(_("cannot open the store %s: %s"), self->path,
                        self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(SQLITE_NOMEM));
     return -1;
 }
@@ -380,7 +381,7 @@ static int open_database(struct sqlite_store *self, char **error)
     /* Made here first, so that nobody else may read it: SQLite would ask the umask only. */
     int fd = open(self->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
-        *error = cm_format("cannot write the store %s: %s", self->path, strerror(errno));
+        *error = cm_format(_("cannot write the store %s: %s"), self->path, strerror(errno));
         return -1;
     }
     close(fd);
@@ -409,7 +410,7 @@ static int start_thread(struct sqlite_store *self, char **error)
     int problem = pthread_create(&self->thread, NULL, serve, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (problem != 0)
-        *error = cm_format("cannot start the store's thread: %s", strerror(problem));
+        *error = cm_format(_("cannot start the store's thread: %s"), strerror(problem));
     return problem == 0 ? 0 : -1;
 }
 
@@ -439,7 +440,7 @@ struct cm_store *cm_store_sqlite_open(const char *path, cm_store_applied_fn appl
     struct sqlite_store *self = new_store(path, applied, arg);
     int failed = self->event_fd < 0;
     if (failed)
-        *error = cm_format("cannot make an eventfd: %s", strerror(errno));
+        *error = cm_format(_("cannot make an eventfd: %s"), strerror(errno));
     failed = failed || take_lock(self, error) != 0 || open_database(self, error) != 0;
     if (!failed) {
         self->sql = cm_sql_new(self->db);
