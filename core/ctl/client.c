@@ -174,6 +174,7 @@ struct json_object *cm_client_ask(struct cm_client *client, struct json_object *
             continue;
         }
         if (cm_json_flag(line, "ok", 0)) {
+            *status = 0;
             return line;
         }
         if (!json_object_object_get_ex(line, "event", NULL)) {

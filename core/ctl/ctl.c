@@ -39,31 +39,40 @@ char *cm_ctl_clean(const char *text)
     return cm_text_take(&out);
 }
 
-static void say(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
-static void say(const char *format, va_list arguments)
+static char *last_words; /* of the last failure */
+
+/* The line that was printed; malloc'd. */
+static char *say(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+static char *say(const char *format, va_list arguments)
 {
     char *text = cm_vformat(format, arguments);
     char *clean = cm_ctl_clean(text);
     fflush(stdout);
     fprintf(stderr, "clipmaker: %s\n", clean);
-    free(clean);
     free(text);
+    return clean;
 }
 
 int cm_ctl_fail(int status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    free(last_words);
+    last_words = say(format, arguments);
     va_end(arguments);
     return status;
+}
+
+const char *cm_ctl_last_words(void)
+{
+    return last_words ? last_words : "";
 }
 
 void cm_ctl_note(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    free(say(format, arguments));
     va_end(arguments);
 }
 

@@ -53,6 +53,8 @@ enum cm_parsed cm_ctl_parse(const struct cm_command *command, const struct cm_fl
 
 /* One line "clipmaker: …" on stderr, without control characters; returns `status`. */
 int cm_ctl_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What cm_ctl_fail said last; "" before. */
+const char *cm_ctl_last_words(void);
 /* The same, for what is no failure. */
 void cm_ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The text on one line: control characters become spaces, bad UTF-8 "?". malloc'd. */

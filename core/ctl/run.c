@@ -18,6 +18,7 @@
 #include "core/ctl/ctl.h"
 #include "core/ctl/order.h"
 #include "core/ctl/progress.h"
+#include "core/ctl/report.h"
 #include "core/ctl/run.h"
 
 #define NAME_CUT_BYTES 240
@@ -120,6 +121,16 @@ static int carry_out(struct cm_run *run)
     return status;
 }
 
+/* The video itself was refused: a program that asked for JSON gets it. */
+static int print_failure(struct cm_run *run, int status)
+{
+    struct json_object *report =
+        cm_report_failed("", run->source, status == EX_NOINPUT ? "not_found" : "input", cm_ctl_last_words());
+    int printed = cm_ctl_print_json(report);
+    json_object_put(report);
+    return printed ? printed : status;
+}
+
 static void release(struct cm_run *run)
 {
     char *texts[] = {run->source, run->dir, run->config, run->home,
@@ -142,6 +153,8 @@ int cm_ctl_run(const struct cm_command *self, int argc, char **argv)
         catch_signals();
         run.progress = cm_progress_new(cm_progress_style_of_stderr());
         status = carry_out(&run);
+    } else if (run.json && run.source) {
+        status = print_failure(&run, status);
     }
     release(&run);
     return status;

@@ -27,7 +27,7 @@ static int fail_daemon_gone(struct cm_run *run)
         return cm_run_fail_interrupted(run);
     }
     int ended = cm_run_daemon_end(&run->daemon);
-    int by_itself = ended >= 0 && WIFEXITED(ended) && WEXITSTATUS(ended) != 0;
+    int by_itself = ended >= 0 && WIFEXITED(ended) && WEXITSTATUS(ended) >= EX__BASE && WEXITSTATUS(ended) <= EX__MAX;
     int status = by_itself ? WEXITSTATUS(ended) : EX_TEMPFAIL;
     char *said = cm_run_daemon_last_words(&run->daemon);
     char *words = by_itself && *said
