@@ -253,13 +253,13 @@ static char *conditions_on_jobs(const struct cm_query *query)
     return cm_text_take(&text);
 }
 
+/* Two ranges of the key, which SQLite looks up one after the other: a prefix ends before itself
+ * with the last character behind it, and '0' follows '/'. */
 static void add_note_conditions(struct cm_text *text, const struct cm_query *query, const char *on_jobs)
 {
     if (query->job)
-        cm_text_addf(text,
-                     " AND (substr(owner,1,length(?%d))=?%d OR"
-                     " (owner>='task '||?%d||'/' AND owner<'task '||?%d||'0'))",
-                     ASK_JOB, ASK_JOB, ASK_JOB, ASK_JOB);
+        cm_text_add(text, " AND ((owner>=?1 AND owner<?1||char(1114111)) OR"
+                          " (owner>='task '||?1||'/' AND owner<'task '||?1||'0'))");
     if (on_jobs[0])
         cm_text_addf(text,
                      " AND owner>='task ' AND owner<'task!' AND"
