@@ -51,6 +51,24 @@ struct cm_engine_config {
     int64_t breaker_rest_ms;
 };
 
+/*
+ * What CM_ACTION_SUBMITTED may say beside a line for people.
+ *
+ * ok 1, CM_SUBMIT_EXISTS: `job` is an unfinished job of the same owner with the same request.
+ * ok 0, CM_SUBMIT_EXISTS: the store has a job with this owner and request_key that the engine does
+ *   not know, because it is over (or the store's answer was lost). Query it by owner and
+ *   request_key; the same job if its request_hash equals cm_submit_hash(), else a conflict.
+ * ok 0, CM_SUBMIT_CONFLICT: the same key was used with another source, parameters or pipeline.
+ */
+#define CM_SUBMIT_EXISTS "exists"
+#define CM_SUBMIT_CONFLICT "conflict"
+/* Hash of a request, as in cm_job_row.request_hash; malloc'd. */
+char *cm_submit_hash(const char *source, const char *params, const char *pipeline);
+
+/* Name of the note ("task JOB/STEP/ITEM") in which the keys that a task made are kept. Not the
+ * plugin's: leave it out of what a worker is given as `saved`. */
+#define CM_NOTE_CHILDREN "cm:children"
+
 /* An attempt to start. Strings live until the action is freed. */
 struct cm_start {
     char *job, *step, *item;
@@ -73,9 +91,11 @@ enum cm_action_kind {
     CM_ACTION_KILL,       /* the attempt must end; text says why */
     CM_ACTION_ANSWER,     /* to the worker's sending/save request `number`: ok or not */
     CM_ACTION_JOB_CHANGED,/* tell watchers */
-    CM_ACTION_AWAIT_GONE, /* an attempt of an earlier boot: make sure it is dead, then cm_engine_gone */
-    CM_ACTION_DROP_FOLDER,/* a folder below the state folder that nobody needs any more */
-    CM_ACTION_RELOAD,     /* load this job's rows again */
+    CM_ACTION_AWAIT_GONE, /* an attempt that this engine did not start (of an earlier boot, or of a
+                             job loaded again): make sure it is dead, then cm_engine_gone. text is
+                             its folder below the state folder */
+    CM_ACTION_DROP_FOLDER,/* text: a folder below the state folder that nobody needs any more */
+    CM_ACTION_RELOAD,     /* query this job's rows, cm_engine_load each, then cm_engine_recover */
     CM_ACTION_SUBMITTED   /* to the client request `number`: job accepted, or text says why not */
 };
 
@@ -99,7 +119,10 @@ void cm_engine_free(struct cm_engine *engine);
  * returns, the new one until the next. */
 void cm_engine_configure(struct cm_engine *engine, const struct cm_engine_config *config);
 
-/* Start-up: every row of every unfinished job, pipelines first; then recover. */
+/* Start-up: every row of every unfinished job, in the order pipeline, job, task, then the others
+ * (enum cm_table's order does); then recover. The same for one job after CM_ACTION_RELOAD, and for
+ * a finished job before cm_engine_retry: its rows are forgotten again at the next dispatch unless
+ * the retry took it up. Notes are needed too. */
 void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *row);
 void cm_engine_recover(struct cm_engine *engine, struct cm_now now);
 
@@ -129,7 +152,7 @@ void cm_engine_save(struct cm_engine *engine, struct cm_now now, const char *job
 void cm_engine_gone(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
                     int64_t fence);
 
-/* People. Each returns NULL, or one static or engine-owned line why not. */
+/* People. Each returns NULL, or one static line why not. */
 const char *cm_engine_cancel(struct cm_engine *engine, struct cm_now now, const char *job);
 /* Failed, held and backoff tasks of the job (or one task: step, item) go to ready. A finished
  * job must have been loaded first. */
@@ -137,6 +160,7 @@ const char *cm_engine_retry(struct cm_engine *engine, struct cm_now now, const c
                             const char *item);
 /* An unconfirmed effect: live with this URL, or (url NULL) surely absent. */
 const char *cm_engine_resolve(struct cm_engine *engine, struct cm_now now, const char *effect_key, const char *url);
+/* Only of a job that is over; it need not be loaded. Its rows go, then CM_ACTION_DROP_FOLDER. */
 const char *cm_engine_remove(struct cm_engine *engine, struct cm_now now, const char *job);
 /* Tasks held for CM_HELD_RESOURCE become ready: there is room again. */
 void cm_engine_resource_back(struct cm_engine *engine, struct cm_now now);
