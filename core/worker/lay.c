@@ -12,6 +12,7 @@
 
 #define TOLERANCE_MS 1000 /* recognisers count a little past the edges of what they were given */
 #define PHRASE_WORDS_MAX 12
+#define FAR_MS 1000000000000000LL /* times that a plugin may name without our sums overflowing */
 
 /*
  * What recognisers say when nobody speaks, learned from the subtitles they were trained on. Lower
@@ -55,6 +56,11 @@ static const char *const made_up[] = {
     "bye bye",
     "you",
 };
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
 
 /* ---- Text over speech ---- */
 
@@ -165,7 +171,9 @@ void cm_lay_text(struct cm_lay *lay, const char *text, int64_t start_ms, int64_t
 void cm_lay_word(struct cm_lay *lay, const char *text, int64_t start_ms, int64_t end_ms, double confidence,
                  int32_t speaker)
 {
-    struct track track = track_of(lay, start_ms, end_ms > start_ms ? end_ms : start_ms, 0);
+    start_ms = clamp(start_ms, -FAR_MS, FAR_MS);
+    end_ms = clamp(end_ms, start_ms, FAR_MS);
+    struct track track = track_of(lay, start_ms, end_ms, 0);
     spread(lay, text, &track, confidence, speaker);
     free(track.parts);
 }
@@ -179,11 +187,6 @@ static int by_start(const void *a, const void *b)
         return one->start_ms < two->start_ms ? -1 : 1;
     }
     return one->end_ms < two->end_ms ? -1 : one->end_ms > two->end_ms;
-}
-
-static int64_t clamp(int64_t value, int64_t low, int64_t high)
-{
-    return value < low ? low : value > high ? high : value;
 }
 
 /* Keeps the words for which `keep` is set, in order. */

@@ -25,7 +25,7 @@ static struct {
     FILE *out; /* without a socket */
     char *attempt;
     long long number;
-    int stop, quit;
+    int stop, quit, busy;
     long long looked_ms;
 } the_link = {.fd = -1};
 
@@ -51,7 +51,7 @@ void cm_link_open(int fd)
 /* Nobody is left to work for: children in our group go too. */
 static void gone(void)
 {
-    if (getpgrp() == getpid()) {
+    if (the_link.busy && getpgrp() == getpid()) {
         kill(0, SIGKILL);
     }
     _exit(0);
@@ -102,6 +102,7 @@ static int wait_for_message(void)
 
 struct json_object *cm_link_next(void)
 {
+    the_link.busy = 0;
     while (!the_link.quit && wait_for_message()) {
         struct json_object *message = take(0);
         if (message && !strcmp(cm_message_type(message), "begin")) {
@@ -117,6 +118,7 @@ void cm_link_attempt(const char *attempt)
     free(the_link.attempt);
     the_link.attempt = cm_strdup(attempt);
     the_link.stop = 0;
+    the_link.busy = 1;
 }
 
 static long long now_ms(void)
