@@ -1303,6 +1303,17 @@ static void test_moves_of_a_task(void **state)
     assert_string_equal(cm_hold_name(99), "");
 }
 
+static void test_keys_come_first(void **state)
+{
+    (void)state;
+    for (enum cm_table table = CM_TABLE_PIPELINE; table < CM_TABLE_COUNT_PLUS_1; table++) {
+        const struct cm_row_type *type = cm_row_type(table);
+        assert_true(type->columns[0].key);
+        for (size_t i = 1; i < type->column_count; i++)
+            assert_true(type->columns[i].key <= type->columns[i - 1].key);
+    }
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static const struct CMUnitTest shared[] = {
@@ -1334,6 +1345,7 @@ static const struct CMUnitTest memory_only[] = {
     WITH_STORE(test_manual_commits),
     WITH_STORE(test_a_crash_drops_what_is_pending),
     cmocka_unit_test(test_moves_of_a_task),
+    cmocka_unit_test(test_keys_come_first),
 };
 
 static const struct CMUnitTest sqlite_only[] = {
