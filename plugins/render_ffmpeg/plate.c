@@ -70,18 +70,38 @@ static char *single_spaced(const struct fonts *fonts, const char *text)
     return kept;
 }
 
+static struct block block_within(const struct fonts *fonts, const struct font *font, const char *text, double em,
+                                 double max_width, int *fits)
+{
+    struct block block = {.words = single_spaced(fonts, text), .em = em};
+    *fits = break_lines(&block, font, max_width);
+    return block;
+}
+
+/* The same number of lines, but as even as they get. */
+static struct block evened(struct block block, const struct fonts *fonts, const struct font *font, const char *text)
+{
+    int fits = 1;
+    for (double width = block.widest * 0.97; fits && block.lines > 1; width *= 0.97) {
+        struct block narrower = block_within(fonts, font, text, block.em, width, &fits);
+        fits = fits && narrower.lines == block.lines;
+        free(fits ? block.words : narrower.words);
+        block = fits ? narrower : block;
+    }
+    return block;
+}
+
 /* In letters as large as wanted, or as small as it takes. */
 static struct block block_of(const struct fonts *fonts, const struct font *font, const char *text, double em,
                              double max_width, size_t most_lines)
 {
     struct block block = {0};
-    for (double size = em; size > em / 5; size *= 0.92) {
+    int fits = 0;
+    for (double size = em; size > em / 5 && !(fits && block.lines <= most_lines); size *= 0.92) {
         free(block.words);
-        block = (struct block){.words = single_spaced(fonts, text), .em = size};
-        if (break_lines(&block, font, max_width) && block.lines <= most_lines)
-            break;
+        block = block_within(fonts, font, text, size, max_width, &fits);
     }
-    return block;
+    return fits ? evened(block, fonts, font, text) : block;
 }
 
 static double shorter_side(const struct document *document)
