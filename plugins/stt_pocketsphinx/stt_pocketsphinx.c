@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "evidence.h"
 #include "pieces.h"
 #include "wave.h"
 
@@ -41,8 +42,7 @@ struct call {
     ps_decoder_t *decoder;
     struct wave wave;
     struct pieces pieces;
-    size_t words;
-    double confidence_sum;
+    struct evidence evidence;
 };
 
 /* ---- The model -------------------------------------------------------------------------------- */
@@ -126,8 +126,7 @@ static void emit(struct call *call, ps_seg_t *segment, const struct piece *piece
         .speaker = -1,
     };
     call->ctx->host->emit_word(call->ctx, &word);
-    call->words++;
-    call->confidence_sum += sure;
+    evidence_add(&call->evidence, word.text, word.end_ms - word.start_ms, sure);
 }
 
 static enum cm_verdict decode(struct call *call, const struct piece *piece)
@@ -150,16 +149,17 @@ static void cut_pieces(struct call *call)
 {
     const struct options *options = call->ctx->options;
     struct cm_interval speech = {.size = sizeof(speech)};
-    for (size_t i = 0; call->ctx->host->speech(call->ctx, i, &speech); i++)
+    for (size_t i = 0; call->ctx->host->speech(call->ctx, i, &speech); i++) {
+        call->evidence.speech_ms += speech.end_ms - speech.start_ms;
         pieces_add(&call->pieces, &call->wave, speech.start_ms - call->request->start_ms - PAD_MS,
                    speech.end_ms - call->request->start_ms + PAD_MS, options->longest_ms);
+    }
 }
 
 static void emit_facts(struct call *call)
 {
     struct cm_ctx *ctx = call->ctx;
-    double mean = call->words > 0 ? call->confidence_sum / (double)call->words : 0;
-    int thousandths = (int)lround(1000 * mean);
+    int thousandths = (int)lround(1000 * evidence_confidence(&call->evidence));
     ctx->host->emit_fact(ctx, "language", "\"en\"");
     ctx->host->emit_fact(ctx, "language_confidence",
                          ctx->host->format(ctx, "%d.%03d", thousandths / 1000, thousandths % 1000));
