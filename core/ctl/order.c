@@ -14,7 +14,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 
-#define CLIPS_MAX 100
+#define CLIPS_MAX 50
 #define CLIP_MIN_MS 1000
 #define CLIP_MAX_MS 1800000
 
@@ -67,6 +67,9 @@ static int is_address(const char *given)
 static int check_file(const char *path)
 {
     struct stat info;
+    if (!cm_is_utf8(path, strlen(path))) {
+        return cm_ctl_fail(EX_DATAERR, _("%s: its name is not in UTF-8; rename it"), path);
+    }
     if (stat(path, &info)) {
         return cm_ctl_fail(EX_NOINPUT,
                            errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG
