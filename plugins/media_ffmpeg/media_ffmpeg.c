@@ -9,6 +9,7 @@
  */
 #include <clipmaker/plugin.h>
 #include <errno.h>
+#include <libavutil/dict.h>
 #include <libavutil/log.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "flac.h"
 #include "hear.h"
 #include "input.h"
+#include "language.h"
 #include "scene.h"
 #include "texts.h"
 #include "track.h"
@@ -109,26 +111,33 @@ static enum cm_verdict pass(struct prepare *p)
 
 /* ---- Is it something to work with? ------------------------------------------------------------ */
 
-/* Key frames gave nothing; a stream without marked ones may still play. */
-static int picture_decodes(struct prepare *p)
+static int decodes_one(struct input *input, AVCodecContext *decoder, AVPacket *packet, AVFrame *frame)
 {
-    AVPacket *packet = av_packet_alloc();
-    AVFrame *frame = av_frame_alloc();
-    AVCodecContext *decoder = NULL;
     int got = 0;
-    if (packet != NULL && frame != NULL && input_reopen(&p->input) == CM_OK)
-        decoder = input_decoder(p->input.video, 0);
-    for (int i = 0; decoder != NULL && !got && i < CHECK_PACKETS && av_read_frame(p->input.format, packet) >= 0;) {
-        if (packet->stream_index == p->input.video->index) {
+    for (int i = 0; !got && i < CHECK_PACKETS && av_read_frame(input->format, packet) >= 0;) {
+        if (packet->stream_index == input->video->index) {
             i++;
             if (avcodec_send_packet(decoder, packet) >= 0)
                 got = avcodec_receive_frame(decoder, frame) >= 0;
         }
         av_packet_unref(packet);
     }
-    if (decoder != NULL && !got && avcodec_send_packet(decoder, NULL) >= 0)
+    if (!got && avcodec_send_packet(decoder, NULL) >= 0)
         got = avcodec_receive_frame(decoder, frame) >= 0;
+    return got;
+}
+
+/* Key frames gave nothing; a stream without marked ones may still play. */
+static int picture_decodes(struct prepare *p)
+{
+    struct input again;
+    AVPacket *packet = av_packet_alloc();
+    AVFrame *frame = av_frame_alloc();
+    int opened = input_open(&again, p->ctx, p->input.path) == CM_OK && packet != NULL && frame != NULL;
+    AVCodecContext *decoder = opened ? input_decoder(again.video, 0) : NULL;
+    int got = decoder != NULL && decodes_one(&again, decoder, packet, frame);
     avcodec_free_context(&decoder);
+    input_close(&again);
     av_frame_free(&frame);
     av_packet_free(&packet);
     return got;
@@ -220,7 +229,8 @@ static enum cm_verdict emit_chunks(struct prepare *p)
         const char *name = ctx->host->format(ctx, "chunk-%04zu.flac", i + 1);
         if (ctx->host->stopping(ctx))
             return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while writing speech audio");
-        enum cm_verdict verdict = flac_write(ctx, &p->hear.sound, chunk->start_ms, chunk->end_ms, name);
+        /* The silence up to the next chunk is left out of the audio. */
+        enum cm_verdict verdict = flac_write(ctx, &p->hear.sound, chunk->start_ms, (int64_t)chunk->value, name);
         if (verdict != CM_OK)
             return verdict;
         emit_speech_of(p, chunk);
@@ -276,13 +286,22 @@ static void emit_facts(struct prepare *p)
     facts_sound(&p->input);
 }
 
+/* What the job says, or else the mark on the audio track; "" when neither tells. */
+static const char *spoken_language(const struct prepare *p)
+{
+    const AVDictionaryEntry *tag = av_dict_get(p->input.audio->metadata, "language", NULL, 0);
+    if (strcmp(p->ctx->language, "auto") != 0)
+        return p->ctx->language;
+    return language_short(tag == NULL ? NULL : tag->value);
+}
+
 static enum cm_verdict finish(struct prepare *p)
 {
     if (p->scenes.seen == 0 && !picture_decodes(p))
         return fail(p->ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its picture can be decoded", p->input.path);
     emit_facts(p);
     emit_cues(p);
-    enum cm_verdict verdict = texts_emit(&p->texts);
+    enum cm_verdict verdict = texts_emit(&p->texts, spoken_language(p));
     return verdict == CM_OK ? emit_chunks(p) : verdict;
 }
 

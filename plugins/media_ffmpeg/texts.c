@@ -175,26 +175,34 @@ static enum cm_verdict write_track(struct cm_ctx *ctx, struct text_track *track,
     return bad ? media_write_failed(ctx, path, error) : CM_OK;
 }
 
-enum cm_verdict texts_emit(struct texts *texts)
+static const char *language_of(const struct text_track *track)
 {
-    struct cm_ctx *ctx = texts->input->ctx;
-    int number = 0;
-    for (size_t i = 0; i < texts->count; i++) {
-        struct text_track *track = &texts->tracks[i];
-        if (track->count == 0)
-            continue;
-        const AVDictionaryEntry *tag = av_dict_get(track->stream->metadata, "language", NULL, 0);
-        const char *name = ctx->host->format(ctx, "captions-%d.srt", ++number);
-        enum cm_verdict verdict = write_track(ctx, track, name);
-        if (verdict != CM_OK)
-            return verdict;
-        struct cm_file file = {.size = sizeof(file),
-                               .role = "captions",
-                               .file = name,
-                               .note = language_short(tag == NULL ? NULL : tag->value)};
+    const AVDictionaryEntry *tag = av_dict_get(track->stream->metadata, "language", NULL, 0);
+    return language_short(tag == NULL ? NULL : tag->value);
+}
+
+static enum cm_verdict emit_track(struct cm_ctx *ctx, struct text_track *track, int number)
+{
+    const char *name = ctx->host->format(ctx, "captions-%d.srt", number);
+    struct cm_file file = {.size = sizeof(file), .role = "captions", .file = name, .note = language_of(track)};
+    enum cm_verdict verdict = write_track(ctx, track, name);
+    if (verdict == CM_OK)
         ctx->host->emit_file(ctx, &file);
-    }
-    return CM_OK;
+    return verdict;
+}
+
+/* Tracks in the language of the speech come first: the first one is what gets read. */
+enum cm_verdict texts_emit(struct texts *texts, const char *language)
+{
+    enum cm_verdict verdict = CM_OK;
+    int number = 0;
+    for (int wanted = 1; wanted >= 0; wanted--)
+        for (size_t i = 0; i < texts->count && verdict == CM_OK; i++) {
+            struct text_track *track = &texts->tracks[i];
+            if (track->count > 0 && (strcmp(language_of(track), language) == 0) == wanted)
+                verdict = emit_track(texts->input->ctx, track, ++number);
+        }
+    return verdict;
 }
 
 void texts_close(struct texts *texts)

@@ -28,7 +28,8 @@ struct texts {
 
 void texts_open(struct texts *texts, struct input *input);
 void texts_packet(struct texts *texts, AVPacket *packet); /* of any stream; others are ignored */
-enum cm_verdict texts_emit(struct texts *texts);
+/* Writes and emits each track; those in this language (of the speech, as far as known) first. */
+enum cm_verdict texts_emit(struct texts *texts, const char *language);
 void texts_close(struct texts *texts);
 
 /* The words of one ASS event line, as libavcodec gives it, without its style: malloc'd. */

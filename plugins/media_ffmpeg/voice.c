@@ -18,6 +18,7 @@
 #define PAD_BEFORE_MS 60     /* onsets of consonants lie below the gate */
 #define PAD_AFTER_MS 90
 #define CHUNK_PAD_MS 200
+#define FIRST_PAD_MS 1000
 #define LONG_SILENCE_MS 15000
 #define SILENCE_MS 300
 
@@ -168,16 +169,18 @@ static size_t last_of_chunk(const struct spans *speech, size_t first, int64_t st
     return best;
 }
 
+/* Before the first, more room: captions are often early. */
 static int64_t padded_start(const struct spans *speech, size_t first)
 {
-    int64_t room = first > 0 ? gap_after(speech, first - 1) / 2 : speech->items[first].start_ms;
-    return speech->items[first].start_ms - (room < CHUNK_PAD_MS ? room : CHUNK_PAD_MS);
+    int64_t gap = first > 0 ? gap_after(speech, first - 1) / 2 : speech->items[first].start_ms;
+    int64_t most = first > 0 ? CHUNK_PAD_MS : FIRST_PAD_MS;
+    return speech->items[first].start_ms - (gap < most ? gap : most);
 }
 
 static int64_t padded_end(const struct levels *levels, const struct spans *speech, size_t last)
 {
-    int64_t room = gap_after(speech, last) / 2;
-    int64_t end = speech->items[last].end_ms + (room < CHUNK_PAD_MS ? room : CHUNK_PAD_MS), most = length_ms(levels);
+    int64_t gap = gap_after(speech, last) / 2;
+    int64_t end = speech->items[last].end_ms + (gap < CHUNK_PAD_MS ? gap : CHUNK_PAD_MS), most = length_ms(levels);
     return end > most ? most : end;
 }
 
@@ -188,8 +191,9 @@ void voice_chunks(const struct levels *levels, int64_t max_ms, struct spans *spe
         if (speech->items[first].end_ms - start > room_ms)
             split(speech, first, quietest_ms(levels, start + room_ms / 2, start + room_ms));
         size_t last = last_of_chunk(speech, first, start, room_ms);
-        spans_add(chunks, start, padded_end(levels, speech, last), 0);
         first = last + 1;
+        int64_t end = first < speech->count ? padded_start(speech, first) : length_ms(levels);
+        spans_add(chunks, start, end, (double)padded_end(levels, speech, last));
     }
 }
 

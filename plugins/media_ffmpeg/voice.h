@@ -33,8 +33,9 @@ struct voice_gate {
 struct voice_gate voice_gate(const struct levels *levels);
 /* Stretches of speech, short gaps closed, a little room on both sides. */
 void voice_find(const struct levels *levels, const struct voice_gate *gate, struct spans *speech);
-/* Chunks of at most max_ms, cut at pauses; where there is none, at the quietest 30 ms, and the
- * interval in `speech` is split there. Silence of more than 15 s belongs to no chunk. */
+/* Chunks, each up to the next, so that nothing lies between two of them; value: where its speech has
+ * ended, at most max_ms behind its start. They are cut at pauses; where there is none, at the
+ * quietest 30 ms, and the interval in `speech` is split there. A silence of 15 s always cuts. */
 void voice_chunks(const struct levels *levels, int64_t max_ms, struct spans *speech, struct spans *chunks);
 
 /* Gaps of at least 300 ms between the speech, from 0 to duration_ms; value: level. */

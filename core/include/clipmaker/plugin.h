@@ -211,7 +211,8 @@ struct cm_segment {
 struct cm_chunk {
     uint32_t size;
     const char *file;         /* name inside the attempt folder: mono 16 kHz s16 FLAC or WAV */
-    int64_t start_ms, end_ms; /* where it lies in the media; file position 0 is start_ms */
+    int64_t start_ms, end_ms; /* where it lies in the media; file position 0 is start_ms. The file may end
+                               * before end_ms: what follows is silence */
 };
 
 enum cm_cue_kind {
