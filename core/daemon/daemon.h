@@ -1,0 +1,95 @@
+/*
+ * clipmakerd's own frame: what its I/O files share. One thread runs all of it, driven by events;
+ * nothing here waits.
+ *
+ *   control, attempts, timers ──▶ engine ──▶ change sets ──▶ store
+ *                                   ▲                          │ applied
+ *                                   └── actions ◀──────────────┘
+ */
+#ifndef CM_DAEMON_DAEMON_H
+#define CM_DAEMON_DAEMON_H
+
+#include <stdint.h>
+
+#include "core/daemon/config.h"
+#include "core/daemon/engine.h"
+#include "core/daemon/store.h"
+
+#define CM_DAEMON_MAGIC 0x636d6461u
+
+struct event;
+struct event_base;
+struct cm_attempts;
+struct cm_commands;
+struct cm_control;
+struct cm_disk;
+struct cm_janitor;
+struct cm_leftovers;
+struct cm_loader;
+struct cm_notes;
+struct cm_procs;
+struct cm_reload;
+
+/* Why nothing is started at the moment; several may hold at once. */
+enum cm_pause {
+    CM_PAUSE_LOADING = 1, /* the jobs of earlier runs are still being read */
+    CM_PAUSE_STORE = 2,
+    CM_PAUSE_DISK = 4,
+    CM_PAUSE_DRAIN = 8
+};
+
+struct cm_daemon {
+    unsigned magic;
+    struct event_base *base;
+    struct cm_config *config;
+    struct cm_overrides overrides;
+    struct cm_registry *registry;
+    struct cm_engine *engine;
+    struct cm_store *store;
+    struct cm_attempts *attempts;
+    struct cm_commands *commands;
+    struct cm_control *control;
+    struct cm_disk *disk;
+    struct cm_janitor *janitor;
+    struct cm_leftovers *leftovers;
+    struct cm_notes *notes;
+    struct cm_procs *procs;
+    struct cm_reload *reload;
+    struct event *pump, *due, *store_ready;
+    char *state; /* absolute, without links */
+    int lock_fd;
+    char boot[37];
+    unsigned pauses;   /* enum cm_pause */
+    char *store_words; /* why the store is away */
+    int control_fd;    /* private mode; else -1 */
+    int is_private;
+    int log_format; /* enum cm_log_format */
+    uint64_t seed;
+    uint64_t own_sets; /* how many sets of our own (notes, boot) were made */
+};
+
+/* Everything between a checked config and the end. The exit status. `program`: this one. */
+int cm_daemon_run(struct cm_daemon *daemon, const char *program);
+/* As the config says. */
+void cm_daemon_log_level(struct cm_daemon *daemon);
+
+struct cm_daemon *cm_daemon_of(void *arg); /* checks the magic */
+struct cm_now cm_daemon_now(void);
+
+/* Something happened: soon, take what the engine decided and do it. */
+void cm_daemon_pump_soon(struct cm_daemon *daemon);
+void cm_daemon_pump(struct cm_daemon *daemon);
+/* Private mode, and the other side is gone: every worker is killed, and this process ends. */
+void cm_daemon_end_now(struct cm_daemon *daemon) __attribute__((noreturn));
+void cm_daemon_pause(struct cm_daemon *daemon, enum cm_pause why, int on);
+/* Tell those who watch it. */
+void cm_daemon_job_changed(struct cm_daemon *daemon, const char *job);
+/* Why nothing starts, for people; NULL when things may start. malloc'd. */
+char *cm_daemon_pause_words(const struct cm_daemon *daemon);
+
+/* A set that is ours and not the engine's: its id never meets one of the engine's. */
+struct cm_change_set *cm_daemon_own_set(struct cm_daemon *daemon);
+void cm_daemon_hand_over(struct cm_daemon *daemon, struct cm_change_set **sets, size_t count);
+int cm_daemon_is_own_set(uint64_t id);
+
+#endif

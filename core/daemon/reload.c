@@ -1,0 +1,148 @@
+/*
+ * `clipmakerd -t` first, then the same again in here.
+ */
+#include "core/daemon/reload.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/common/log.h"
+#include "core/common/text.h"
+#include "core/daemon/attempts.h"
+#include "core/daemon/config_read.h"
+#include "core/daemon/daemon.h"
+#include "core/daemon/registry.h"
+#include "core/daemon/spawn.h"
+
+#define LOOK_EVERY_MS 50
+
+struct cm_reload {
+    struct cm_daemon *daemon;
+    char *program;
+    pid_t pid; /* of the check; 0: none runs */
+    int again; /* asked once more meanwhile */
+    struct event *timer;
+};
+
+/* Everything that holds a piece of the config gets the new one; running attempts keep what they
+ * began with. */
+static void take_over(struct cm_daemon *daemon, struct cm_config *fresh)
+{
+    struct cm_config *old = daemon->config;
+    char *fixed = cm_config_needs_restart(old, fresh);
+    if (*fixed) {
+        cm_warn("a reload does not change %s: restart clipmakerd for that", fixed);
+    }
+    free(fixed);
+    daemon->config = fresh;
+    cm_daemon_log_level(daemon);
+    struct cm_engine_config engine = cm_config_engine(fresh, daemon->boot, 0);
+    cm_engine_configure(daemon->engine, &engine);
+    cm_attempts_configure(daemon->attempts);
+    cm_config_free(old);
+    cm_info("the new config is in force: %zu plugin instances, %zu pipelines", fresh->use_count, fresh->pipeline_count);
+    cm_daemon_pump_soon(daemon);
+}
+
+static void load(struct cm_daemon *daemon)
+{
+    struct cm_complaints complaints = {0};
+    struct cm_config *fresh = cm_config_load(daemon->config->path, &daemon->overrides, daemon->registry, &complaints);
+    for (size_t i = 0; i < complaints.count; i++) {
+        cm_error("%s", complaints.lines[i]);
+    }
+    if (fresh) {
+        take_over(daemon, fresh);
+    } else {
+        cm_error("the new config is not used; the one before stays in force");
+    }
+    cm_complaints_free(&complaints);
+}
+
+static void start_check(struct cm_reload *reload)
+{
+    struct cm_daemon *daemon = reload->daemon;
+    const char *argv[] = {reload->program,
+                          "-t",
+                          daemon->log_format == CM_LOG_PLAIN ? "--plain-log" : "--json-log",
+                          "-c",
+                          daemon->config->path,
+                          "--state",
+                          daemon->state,
+                          NULL,
+                          NULL,
+                          NULL};
+    if (daemon->overrides.output) {
+        argv[7] = "--output";
+        argv[8] = daemon->overrides.output;
+    }
+    reload->again = 0;
+    reload->pid = cm_spawn(&(struct cm_spawn){argv, -1, -1, -1});
+    if (reload->pid < 0) {
+        cm_error("cannot check the new config: %s", strerror(errno));
+        reload->pid = 0;
+        return;
+    }
+    struct timeval soon = {0, LOOK_EVERY_MS * 1000};
+    event_add(reload->timer, &soon);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct cm_reload *reload = arg;
+    int status = 0;
+    if (waitpid(reload->pid, &status, WNOHANG) == 0) {
+        struct timeval soon = {0, LOOK_EVERY_MS * 1000};
+        event_add(reload->timer, &soon);
+        return;
+    }
+    reload->pid = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        load(reload->daemon);
+    } else {
+        cm_error("the new config is not used; the one before stays in force");
+    }
+    if (reload->again) {
+        start_check(reload);
+    }
+}
+
+void cm_reload_ask(struct cm_reload *reload)
+{
+    if (reload->pid) {
+        reload->again = 1;
+        return;
+    }
+    cm_info("reading the config again");
+    start_check(reload);
+}
+
+struct cm_reload *cm_reload_new(struct cm_daemon *daemon, const char *program)
+{
+    struct cm_reload *reload = cm_alloc(sizeof *reload);
+    reload->daemon = daemon;
+    reload->program = cm_strdup(program);
+    reload->timer = evtimer_new(daemon->base, on_timer, reload);
+    return reload;
+}
+
+void cm_reload_free(struct cm_reload *reload)
+{
+    if (!reload) {
+        return;
+    }
+    if (reload->pid) {
+        kill(-reload->pid, SIGKILL);
+        waitpid(reload->pid, NULL, 0);
+    }
+    event_free(reload->timer);
+    free(reload->program);
+    free(reload);
+}
