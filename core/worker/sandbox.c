@@ -228,8 +228,8 @@ static int deny_children(scmp_filter_ctx filter)
     int result = seccomp_rule_add(filter, refused, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     /* clone3 hides its flags behind a pointer: "not there" makes the C library use clone. */
     result = result ? result : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, self));
-    result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self));
+    result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
+    result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
     return result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(tkill), 0);
 }
 

@@ -29,6 +29,17 @@
 
 #define UNPRIVILEGED 65534
 
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+
 static char *folder, *secret, *given;
 
 static int try_read(const char *path)
@@ -258,7 +269,7 @@ static void test_dangerous_calls(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__)
+#if UNDER_ASAN
     print_message("skipped: no memory limit under the address sanitizer\n");
     skip();
 #endif
