@@ -248,7 +248,7 @@ static int takes_scheme(const struct check *check, const char *scheme, size_t by
 
 static char *check_source(struct check *check, const char *source)
 {
-    const char *colon = strstr(source, "://");
+    size_t scheme = strspn(source, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
     if (!*source || strlen(source) > SOURCE_MAX_BYTES) {
         return refuse(check, EX_USAGE, cm_strdup(_("source: name a video file or its address")));
     }
@@ -258,14 +258,14 @@ static char *check_source(struct check *check, const char *source)
                    ? error
                    : refuse(check, EX_USAGE, cm_strdup(_("no plugin of the pipeline takes files")));
     }
-    if (!colon) {
+    if (scheme == 0 || source[scheme] != ':') {
         return refuse(check, EX_USAGE,
-                      cm_format(_("source \"%.200s\": must be an absolute path or an address with ://"), source));
+                      cm_format(_("source \"%.200s\": must be an absolute path or an address"), source));
     }
-    if (!takes_scheme(check, source, (size_t)(colon - source))) {
-        return refuse(check, EX_USAGE,
-                      cm_format(_("no plugin of the pipeline takes %.*s:// addresses"),
-                                (int)(colon - source > 20 ? 20 : colon - source), source));
+    if (!takes_scheme(check, source, scheme)) {
+        return refuse(
+            check, EX_USAGE,
+            cm_format(_("no plugin of the pipeline takes %.*s: addresses"), scheme > 20 ? 20 : (int)scheme, source));
     }
     return NULL;
 }
