@@ -151,7 +151,7 @@ static int use_keys(void)
 static int take_memory(void)
 {
     size_t bytes = 200u * 1024 * 1024;
-    char *memory = malloc(bytes);
+    char *volatile memory = malloc(bytes); /* or the compiler makes it disappear */
     int result = memory ? 0 : ENOMEM;
     free(memory);
     return result;
