@@ -11,7 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define JUMP_US 80000 /* less is rounding and jitter of the container */
+#define JUMP_US 80000  /* less is rounding and jitter of the container */
+#define MOST_STRAYS 50 /* frames */
 
 /* ---- Loudness --------------------------------------------------------------------------------- */
 
@@ -84,27 +85,35 @@ double hear_loudness(const struct hear *hear)
 
 /* ---- Positions -------------------------------------------------------------------------------- */
 
-static void place(struct hear *hear, const AVFrame *frame)
+/* True when the frame is to be heard; then the sound is placed where it belongs. */
+static int place(struct hear *hear, const AVFrame *frame)
 {
     int64_t at_us = input_position_us(hear->input, hear->input->audio, frame->best_effort_timestamp);
     if (at_us == AV_NOPTS_VALUE && hear->anchored)
-        return;
+        return 1;
     if (at_us == AV_NOPTS_VALUE)
         at_us = 0;
     int64_t expected_us =
         hear->anchor_us + av_rescale(hear->since_anchor, 1000000, frame->sample_rate > 0 ? frame->sample_rate : 1);
     int64_t off_us = at_us - expected_us;
-    if (hear->anchored && llabs(off_us) < JUMP_US)
-        return;
-    /* A stamp beyond any length that we take is a broken one: go on as if it continued. */
-    if (hear->anchored && at_us / 1000000 * MEDIA_RATE >= hear->sound.limit)
-        return;
+    if (hear->anchored && llabs(off_us) < JUMP_US) {
+        hear->strays = 0;
+        return 1;
+    }
+    /* A stamp beyond any length that we take: a broken one goes on as if it continued; many in a
+     * row are another time line, whose picture cannot be found either. */
+    if (hear->anchored && at_us / 1000000 * MEDIA_RATE >= hear->sound.limit) {
+        hear->lost += hear->strays >= MOST_STRAYS;
+        return hear->strays++ < MOST_STRAYS;
+    }
+    hear->strays = 0;
     hear->jumps += hear->anchored;
     resample_drain(&hear->speech, sound_put, &hear->sound);
     sound_jump(&hear->sound, av_rescale(at_us, MEDIA_RATE, 1000000));
     hear->anchor_us = at_us;
     hear->since_anchor = 0;
     hear->anchored = 1;
+    return 1;
 }
 
 static void take_frame(struct hear *hear)
@@ -112,7 +121,8 @@ static void take_frame(struct hear *hear)
     AVFrame *frame = hear->frame;
     if (frame->sample_rate <= 0 || frame->nb_samples <= 0)
         return;
-    place(hear, frame);
+    if (!place(hear, frame))
+        return;
     hear->since_anchor += frame->nb_samples;
     measure(hear, frame);
     if (resample_frame(&hear->speech, frame, sound_put, &hear->sound) == 0)

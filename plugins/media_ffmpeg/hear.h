@@ -23,7 +23,8 @@ struct hear {
     ebur128_state *meter;
     int64_t anchor_us, since_anchor; /* where this unbroken run began, and its samples at the source's rate */
     int anchored;
-    int64_t frames, bad_packets, jumps;
+    int strays; /* frames in a row that are stamped beyond the limit */
+    int64_t frames, bad_packets, jumps, lost;
 };
 
 enum cm_verdict hear_open(struct hear *hear, struct input *input, int64_t limit_ms);

@@ -159,6 +159,11 @@ static int lacks_index(const struct input *input)
     return 1;
 }
 
+static const char *format_name(const AVInputFormat *format)
+{
+    return format->long_name != NULL ? format->long_name : format->name;
+}
+
 static enum cm_verdict not_a_video(struct input *input, const AVInputFormat *found)
 {
     struct cm_ctx *ctx = input->ctx;
@@ -166,13 +171,14 @@ static enum cm_verdict not_a_video(struct input *input, const AVInputFormat *fou
     case KIND_PLAYLIST:
         return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
                     "%s is a playlist (%s) that points at other files: give the video itself", input->path,
-                    found->name);
+                    format_name(found));
     case KIND_SOUND:
         return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s has sound but no picture (%s): give the video that it belongs to", input->path, found->name);
+                    "%s has sound but no picture (%s): give the video that it belongs to", input->path,
+                    format_name(found));
     case KIND_PICTURE:
         return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is a picture (%s): give a video with speech", input->path,
-                    found->name);
+                    format_name(found));
     default:
         return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
                     "%s is not a video: no known format was found in it. Give an MP4, MOV, MKV, WebM, AVI or TS file",
@@ -191,7 +197,7 @@ static enum cm_verdict damaged(struct input *input, const AVInputFormat *found)
                     "a broken recording may be mended with a repair tool such as untrunc",
                     input->path);
     return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
-                input->path, found->name);
+                input->path, format_name(found));
 }
 
 /* Streams are found by content; the file's name says nothing. */
@@ -265,6 +271,8 @@ const char *input_codec_name(struct cm_ctx *ctx, const AVStream *stream)
 {
     if (stream->codecpar->codec_id != AV_CODEC_ID_NONE)
         return avcodec_get_name(stream->codecpar->codec_id);
+    if (stream->codecpar->codec_tag == 0)
+        return "something unknown";
     char tag[AV_FOURCC_MAX_STRING_SIZE] = {0};
     av_fourcc_make_string(tag, stream->codecpar->codec_tag);
     return ctx->host->format(ctx, "unknown (%s)", tag);

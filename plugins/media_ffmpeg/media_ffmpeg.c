@@ -158,6 +158,9 @@ static void log_oddities(const struct prepare *p)
                        "the sound's timestamps jump %lld times: gaps are silent, %lld ms that lie before what was "
                        "heard are left out",
                        (long long)hear->jumps, (long long)(hear->sound.early / (MEDIA_RATE / 1000)));
+    if (hear->lost > 0)
+        ctx->host->log(ctx, CM_LOG_WARN, "%lld frames of sound are stamped as lying after %lld minutes: left out",
+                       (long long)hear->lost, (long long)(limit_ms(p) / 60000));
     if (hear->bad_packets > 0)
         ctx->host->log(ctx, CM_LOG_WARN, "%lld damaged packets of sound were left out", (long long)hear->bad_packets);
     if (p->scenes.seen < p->scenes.tried)
