@@ -298,6 +298,11 @@ void cm_progress_show(struct cm_progress *progress, struct json_object *summary)
     }
 }
 
+void cm_progress_end(struct cm_progress *progress)
+{
+    progress->lines = 0;
+}
+
 void cm_progress_note(struct cm_progress *progress, const char *text)
 {
     struct cm_text frame = {0};

@@ -20,7 +20,9 @@ void cm_progress_free(struct cm_progress *progress);
 void cm_progress_show(struct cm_progress *progress, struct json_object *summary);
 /* One bar as text, `columns` wide, for a step of a summary; eta_ms -1: not known. malloc'd. */
 char *cm_progress_bar(struct json_object *step, int columns, long long eta_ms);
-/* Calls cm_ctl_note with the bars kept out of the way. */
+/* The bars stay as they are; what comes now comes below them. */
+void cm_progress_end(struct cm_progress *progress);
+/* Calls cm_ctl_note; live bars go on below it. */
 void cm_progress_note(struct cm_progress *progress, const char *text);
 
 /* A step's or a state's name in the user's language. */

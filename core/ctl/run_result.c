@@ -90,6 +90,7 @@ int cm_run_repeat_result(struct cm_run *run, int *status)
 int cm_run_finish_result(struct cm_run *run, struct json_object *shown)
 {
     struct json_object *report = cm_report_make(shown, run->source, run->dir);
+    cm_progress_end(run->progress);
     if (cm_report_is_draft(shown)) {
         cm_progress_note(run->progress, _("the words are a machine's draft; give better ones with --captions FILE"));
     }

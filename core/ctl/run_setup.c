@@ -36,6 +36,7 @@ static void sleep_ms(int64_t ms)
 
 int cm_run_fail(struct cm_run *run, int status, const char *reason, const char *words)
 {
+    cm_progress_end(run->progress);
     cm_progress_note(run->progress, words);
     if (run->json) {
         struct json_object *report = cm_report_failed(run->job ? run->job : "", run->source, reason, words);
