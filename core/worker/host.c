@@ -407,6 +407,17 @@ static void record_silent(struct cm_call *call, enum cm_verdict returned)
     free(words);
 }
 
+/* Whoever must make room has to know where. */
+static void name_the_folder(struct cm_call *call)
+{
+    struct cm_host_call *host = call->host;
+    if (host->verdict == CM_HOLD && host->reason == CM_REASON_RESOURCE && !strchr(host->words, '/')) {
+        char *longer = cm_format("%s (%s)", host->words, call->dir);
+        free(host->words);
+        host->words = longer;
+    }
+}
+
 enum cm_verdict cm_host_judge(struct cm_call *call, enum cm_verdict returned)
 {
     struct cm_host_call *host = call->host;
@@ -422,6 +433,7 @@ enum cm_verdict cm_host_judge(struct cm_call *call, enum cm_verdict returned)
         done->outcome = CM_OK;
         return CM_OK;
     }
+    name_the_folder(call);
     done->outcome = host->verdict;
     done->reason = host->reason;
     done->scope = host->scope;

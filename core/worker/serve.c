@@ -146,19 +146,19 @@ static char *ready_plugin(struct cm_call *call, const struct work *work, enum cm
 /* ---- One call ---- */
 
 /* The lock says for as long as anyone lives whom this attempt started: they inherit it. */
-static int take_lock(const char *dir, char **error)
+static enum cm_verdict take_lock(struct cm_call *call, int *fd)
 {
-    char *path = cm_path_join(dir, "lock");
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
-        *error = cm_format(_("the attempt folder %s is in use by another process"), dir);
-        close(fd);
-        fd = -1;
-    } else if (fd < 0 || ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) {
-        *error = cm_format(_("cannot write into the folder %s: %s"), dir, strerror(errno));
+    char *path = cm_path_join(call->dir, "lock");
+    enum cm_verdict verdict = CM_OK;
+    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB)) {
+        verdict = cm_call_fail(call, CM_AGAIN, CM_REASON_RESOURCE,
+                               N_("the attempt folder %s is in use by another process"), call->dir);
+    } else if (*fd < 0 || ftruncate(*fd, 0) || dprintf(*fd, "%d\n", (int)getpid()) < 0) {
+        verdict = cm_call_fail_write(call, path, errno);
     }
     free(path);
-    return fd;
+    return verdict;
 }
 
 static char *read_inputs(struct cm_call *call)
@@ -276,6 +276,16 @@ static void answer(struct cm_call *call)
     cm_link_say(fit(call, cm_done_encode(call->done)));
 }
 
+/* The plugin could not even be asked. */
+static void note_no_start(struct cm_call *call, const char *why)
+{
+    char *words = cm_log_clean(why);
+    call->done->outcome = CM_OUTCOME_NOSTART;
+    call->done->scope = CM_SCOPE_INSTANCE;
+    cm_done_text(&call->done->words, words);
+    free(words);
+}
+
 /* Makes the call that `begin` asks for and answers it; 1 for ok. */
 static int attempt(struct json_object *begin)
 {
@@ -287,26 +297,30 @@ static int attempt(struct json_object *begin)
     cm_host_open(&call);
     enter(&call);
     char *error = NULL;
-    int lock = take_lock(call.dir, &error);
-    error = error ? error : make_call(&call);
+    int lock;
+    enum cm_verdict locked = take_lock(&call, &lock);
+    if (locked != CM_OK) {
+        cm_host_judge(&call, locked);
+    } else {
+        error = make_call(&call);
+    }
     if (error) {
-        char *words = cm_log_clean(error);
-        call.done->outcome = CM_OUTCOME_NOSTART;
-        call.done->scope = CM_SCOPE_INSTANCE;
-        cm_done_text(&call.done->words, words);
-        free(words);
+        note_no_start(&call, error);
     }
     answer(&call);
     int ok = call.done->outcome == CM_OK;
     if (lock >= 0) {
         close(lock);
     }
+    if (chdir("/")) {
+        cm_debug("the attempt's folder cannot be left: %s", strerror(errno));
+    }
     free(error);
     cm_done_free(call.done);
     cm_host_close(&call);
     json_object_put(call.inputs);
     cm_log_context(NULL, NULL, 0);
-    return ok && chdir("/") == 0;
+    return ok;
 }
 
 /* ---- Serving ---- */

@@ -380,6 +380,8 @@ static const struct {
     {"unsure", CM_UNSURE, CM_REASON_NETWORK, CM_SCOPE_ITEM},
 };
 
+static const char *const left_to_the_stage[] = {"ok", "garbage", "early", "sent", "posted", "lost", "doubt", "blind"};
+
 static enum cm_verdict fail_with_scope(const struct fake *fake, enum cm_verdict verdict, enum cm_reason reason,
                                        enum cm_scope scope, int64_t delay_ms)
 {
@@ -411,7 +413,13 @@ enum cm_verdict fake_act(struct fake *fake)
                                    duration_ms(fake->argument, 0));
         }
     }
-    return 0;
+    for (size_t i = 0; i < sizeof left_to_the_stage / sizeof *left_to_the_stage; i++) {
+        if (fake_is(fake, left_to_the_stage[i])) {
+            return 0;
+        }
+    }
+    /* A script with a slip of the pen must not look like a plugin that works. */
+    return fake_fail(fake, CM_CANNOT, CM_REASON_INTERNAL, 0);
 }
 
 enum cm_verdict fake_end(const struct fake *fake, enum cm_verdict verdict)
