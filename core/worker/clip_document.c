@@ -65,6 +65,7 @@ char *cm_slug(const char *title)
     struct cm_text slug = {0};
     char one[2];
     int gap = 0;
+    int cut_in_word = 0;
     while (*title != '\0') {
         const char *letters = letters_of(next_code(&title), one);
         if (letters == NULL) {
@@ -72,13 +73,14 @@ char *cm_slug(const char *title)
             continue;
         }
         if (slug.length + (size_t)gap + strlen(letters) > SLUG_BYTES) {
+            cut_in_word = !gap;
             break;
         }
         cm_text_add(&slug, gap && *letters != '\0' ? "-" : "");
         gap = gap && *letters == '\0';
         cm_text_add(&slug, letters);
     }
-    if (*title != '\0' && slug.length > 0) { /* cut: rather a whole word less than half of one */
+    if (cut_in_word) { /* rather a whole word less than half of one */
         char *dash = strrchr(slug.bytes, '-');
         if (dash != NULL && dash - slug.bytes > SLUG_BYTES / 2) {
             *dash = '\0';
@@ -188,12 +190,12 @@ static char *post_text(const struct cm_clip_source *source, const char *title)
     const char *words = cm_json_text(named, "text", "");
     struct cm_text text = {0};
     cm_text_add(&text, *words == '\0' ? title : words);
-    size_t count = tags ? json_object_array_length(tags) : 0;
+    size_t count = tags ? json_object_array_length(tags) : 0, added = 0;
     for (size_t i = 0; i < count; i++) {
         struct json_object *tag = json_object_array_get_idx(tags, i);
         const char *name = json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
         if (*name != '\0' && strstr(words, name) == NULL) {
-            cm_text_addf(&text, "%s%s%s", i == 0 ? "\n\n" : " ", *name == '#' ? "" : "#", name);
+            cm_text_addf(&text, "%s%s%s", added++ == 0 ? "\n\n" : " ", *name == '#' ? "" : "#", name);
         }
     }
     return cm_text_take(&text);

@@ -36,7 +36,8 @@ static void complain(struct reader *reader, const char *field, const char *forma
     const char *dot = reader->where[0] == '\0' || field[0] == '\0' ? "" : ".";
     size_t room = sizeof(what) + sizeof(reader->where) + strlen(field) + 32;
     *reader->error = render_grow(NULL, &(size_t){room}, room, 1);
-    snprintf(*reader->error, room, "%s%s%s: %s", reader->where, dot, field, what);
+    const char *colon = reader->where[0] == '\0' && field[0] == '\0' ? "" : ": ";
+    snprintf(*reader->error, room, "%s%s%s%s%s", reader->where, dot, field, colon, what);
 }
 
 /* The field, or NULL when absent (or null); complains about another type than wanted. */

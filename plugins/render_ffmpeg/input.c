@@ -64,11 +64,11 @@ static enum cm_verdict open_descriptor(struct input *input)
     struct stat status;
     input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
+        return render_fail(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
     if (input->fd < 0)
-        return fail(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
+        return render_fail(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
     if (fstat(input->fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
+        return render_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
     input->bytes = status.st_size;
     return CM_OK;
 }
@@ -81,10 +81,10 @@ static enum cm_verdict open_container(struct input *input)
     input->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, input, read_some, NULL, seek_to);
     input->format = avformat_alloc_context();
     if (buffer == NULL || input->io == NULL || input->format == NULL)
-        return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     if (av_probe_input_buffer2(input->io, &found, "", NULL, 0, 0) < 0 || found == NULL ||
         (found->flags & AVFMT_NOFILE) != 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a video", input->path);
+        return render_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a video", input->path);
     input->format->pb = input->io;
     input->format->flags |= AVFMT_FLAG_CUSTOM_IO;
     input->format->io_open = refuse_open;
@@ -94,9 +94,9 @@ static enum cm_verdict open_container(struct input *input)
         avformat_find_stream_info(input->format, NULL) >= 0)
         return CM_OK;
     if (ctx->host->stopping(ctx))
-        return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
-    return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
-                input->path, found->name);
+        return render_fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
+    return render_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
+                       input->path, found->name);
 }
 
 /* ---- Streams: chosen by the same rules as in the step that prepared the media -------------------- */
@@ -138,7 +138,7 @@ static enum cm_verdict choose_streams(struct input *input, int audio_track)
         }
     }
     if (input->video == NULL)
-        return fail(input->ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds no picture", input->path);
+        return render_fail(input->ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds no picture", input->path);
     return CM_OK;
 }
 

@@ -15,9 +15,9 @@
 #include "render.h"
 
 #define MOST_GAIN_DB 30.0
-#define MOST_LIMITING_DB 18.0 /* more than this beyond the ceiling would be distortion */
+#define MOST_LIMITING_DB 30.0 /* a clap over quiet speech is held down so far, not the speech */
 #define NEAR_LU 0.2
-#define ROUNDS 6
+#define ROUNDS 8
 #define REACH (RENDER_RATE / 200) /* 5 ms */
 #define WINDOW (2 * REACH + 2)
 #define RELEASE_S 0.06
