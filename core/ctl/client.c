@@ -70,10 +70,28 @@ static int connect_to(const char *path)
     return failed ? -1 : fd;
 }
 
-struct cm_client *cm_client_connect(const struct cm_where *where)
+static char *socket_path(const struct cm_where *where)
 {
     char *state = where->state ? cm_path_absolute(where->state) : cm_place(CM_PLACE_STATE);
     char *path = where->socket ? cm_path_absolute(where->socket) : cm_path_join(state, "control.sock");
+    free(state);
+    return path;
+}
+
+int cm_client_answers(const struct cm_where *where)
+{
+    char *path = socket_path(where);
+    int fd = connect_to(path);
+    free(path);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+struct cm_client *cm_client_connect(const struct cm_where *where)
+{
+    char *path = socket_path(where);
     int fd = connect_to(path);
     if (fd < 0 && (errno == EACCES || errno == EPERM)) {
         cm_ctl_fail(EX_TEMPFAIL, _("%s: this user may not talk to clipmakerd; ask its operator"), path);
@@ -82,7 +100,6 @@ struct cm_client *cm_client_connect(const struct cm_where *where)
                     path, strerror(errno));
     }
     free(path);
-    free(state);
     return fd < 0 ? NULL : cm_client_over(fd);
 }
 

@@ -24,6 +24,8 @@ struct cm_where {
 
 /* NULL after a line on stderr (the exit status is then EX_TEMPFAIL). */
 struct cm_client *cm_client_connect(const struct cm_where *where);
+/* Whether somebody serves it. */
+int cm_client_answers(const struct cm_where *where);
 /* Takes the descriptor. */
 struct cm_client *cm_client_over(int fd);
 void cm_client_free(struct cm_client *client);

@@ -1,5 +1,5 @@
 /*
- * The commands that look: jobs, show, watch, why, status, fsck.
+ * The commands that look: jobs, show, watch, why, status.
  */
 #include <json-c/json.h>
 #include <stdio.h>
@@ -274,7 +274,7 @@ int cm_ctl_watch(const struct cm_command *self, int argc, char **argv)
     return cm_ctl_finish(status);
 }
 
-/* ---- why, status, fsck --------------------------------------------------------------------- */
+/* ---- why, status --------------------------------------------------------------------------- */
 
 int cm_ctl_why(const struct cm_command *self, int argc, char **argv)
 {
@@ -328,31 +328,4 @@ int cm_ctl_status(const struct cm_command *self, int argc, char **argv)
     }
     json_object_put(answer);
     return status;
-}
-
-int cm_ctl_fsck(const struct cm_command *self, int argc, char **argv)
-{
-    struct looked looked = {0};
-    int status = 0;
-    if (parse(self, argc, argv, 0, 0, &looked, NULL, &status) == CM_PARSED_STOP) {
-        return status;
-    }
-    struct json_object *answer = cm_client_once(&looked.where, cm_client_request("fsck"), &status);
-    if (!answer) {
-        return status;
-    }
-    struct json_object *found = cm_json_array(answer, "found");
-    size_t count = found ? json_object_array_length(found) : 0;
-    if (looked.json) {
-        status = cm_ctl_print_json(found);
-    }
-    for (size_t i = 0; i < count && !looked.json; i++) {
-        puts(json_object_get_string(json_object_array_get_idx(found, i)));
-    }
-    if (count == 0 && !looked.json) {
-        puts(_("nothing wrong found"));
-    }
-    json_object_put(answer);
-    status = cm_ctl_finish(status);
-    return status ? status : count > 0 ? EX_DATAERR : 0;
 }
