@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define MOMENTS_MAX 24 /* of an answer */
+
 struct options {
     struct fake_options common;
     const char *garbage;
@@ -68,7 +70,7 @@ static void select_moments(struct question *question)
 {
     const struct cm_host *host = question->fake->host;
     long long min_ms = number(question, question->input, "limits.min_ms"), start_ms = -1, first = 0;
-    for (size_t i = 0; i < count(question, "sentences"); i++) {
+    for (size_t i = 0, found = 0; i < count(question, "sentences") && found < MOMENTS_MAX; i++) {
         const struct cm_json *sentence = element(question, "sentences", i);
         if (start_ms < 0) {
             start_ms = number(question, sentence, "s");
@@ -78,6 +80,7 @@ static void select_moments(struct question *question)
             add(question, host->format(question->fake->ctx, "{\"first\":%lld,\"last\":%lld,\"reason\":\"long enough\"}",
                                        first, number(question, sentence, "id")));
             start_ms = -1;
+            found++;
         }
     }
 }
