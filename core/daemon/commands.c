@@ -41,7 +41,8 @@ struct errand {
     char **ids;
     size_t id_count, id_room, next_id;
     char *error;
-    char *store; /* of fsck: where it is; a reload may change the config meanwhile */
+    struct cm_store *copy; /* of fsck */
+    int left;              /* of fsck: tables that are still being read */
 };
 
 struct cm_commands {
@@ -72,7 +73,7 @@ static void errand_free(struct errand *errand)
     free(errand->step);
     free(errand->item);
     free(errand->error);
-    free(errand->store);
+    cm_store_close(errand->copy);
     cm_order_free(&errand->order);
     if (errand->existing) {
         cm_row_free(CM_TABLE_JOB, errand->existing);
@@ -535,15 +536,13 @@ static void no_word(void *arg, uint64_t set, enum cm_applied how, const char *wo
     (void)words;
 }
 
-/* On the janitor's thread, with a connection of its own: proving takes as long as it takes. */
+/* On the janitor's thread: proving takes as long as it takes. */
 static void fsck_work(void *arg)
 {
     struct errand *errand = arg;
-    struct cm_store *store = cm_store_open(errand->store, no_word, NULL, &errand->error);
-    if (store && cm_store_check(store, errand->daemon->state, on_found, errand) < 0) {
+    if (cm_store_check(errand->copy, errand->daemon->state, on_found, errand) < 0) {
         errand->error = cm_strdup(_("the store could not be read"));
     }
-    cm_store_close(store);
 }
 
 static void fsck_done(void *arg)
@@ -558,17 +557,37 @@ static void fsck_done(void *arg)
     answer(errand, object);
 }
 
+static void copy_row(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct errand *errand = arg;
+    if (row) {
+        struct cm_change_set *set = cm_change_set_new(1);
+        cm_change_put(set, table, row);
+        cm_store_apply(errand->copy, &set, 1);
+        return;
+    }
+    if (error && !errand->error) {
+        errand->error = cm_strdup(error);
+    }
+    if (--errand->left == 0 && errand->error) {
+        fsck_done(errand);
+    } else if (errand->left == 0) {
+        cm_janitor_do(errand->daemon->janitor, fsck_work, fsck_done, errand);
+    }
+}
+
+/* What is checked is a copy of the rows as they stand at this moment: the store answers queries in
+ * the order in which they come, and nothing is handed over between these. */
 static void do_fsck(struct cm_client *client)
 {
     struct errand *errand = errand_new(client);
     errand->list = json_object_new_array();
-    if (!strcmp(errand->daemon->config->store, "memory:")) {
-        cm_store_check(errand->daemon->store, errand->daemon->state, on_found, errand);
-        fsck_done(errand);
-        return;
+    errand->copy = cm_store_memory_open(no_word, NULL);
+    errand->left = CM_TABLE_COUNT_PLUS_1 - 1;
+    for (int table = 1; table < CM_TABLE_COUNT_PLUS_1; table++) {
+        struct cm_query query = {.table = (enum cm_table)table};
+        cm_store_query(errand->daemon->store, &query, copy_row, errand);
     }
-    errand->store = cm_strdup(errand->daemon->config->store);
-    cm_janitor_do(errand->daemon->janitor, fsck_work, fsck_done, errand);
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */

@@ -31,6 +31,7 @@
 #define ROUNDS_MAX 256 /* then the loop gets its turn */
 #define OWN_SETS (UINT64_C(1) << 63)
 #define LAST_COMMITS_MS 20000
+#define DRAIN_LOOK_MS 50
 
 struct cm_daemon *cm_daemon_of(void *arg)
 {
@@ -173,7 +174,8 @@ static void set_due(struct cm_daemon *daemon)
 
 static void end_if_drained(struct cm_daemon *daemon)
 {
-    if ((daemon->pauses & CM_PAUSE_DRAIN) && cm_attempts_count(daemon->attempts) == 0) {
+    if ((daemon->pauses & CM_PAUSE_DRAIN) && cm_attempts_count(daemon->attempts) == 0 &&
+        cm_procs_count(daemon->procs) == 0) {
         event_base_loopbreak(daemon->base);
     }
 }
@@ -271,17 +273,21 @@ char *cm_daemon_pause_words(const struct cm_daemon *daemon)
 
 /* ---- Signals --------------------------------------------------------------------------------- */
 
-static void on_drain_over(evutil_socket_t fd, short what, void *arg)
+/* While it stops: looks whether everybody has ended, and when the time is over, sees to it. */
+static void on_drain(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct cm_daemon *daemon = cm_daemon_of(arg);
     size_t left = cm_attempts_count(daemon->attempts);
-    if (left > 0) {
-        cm_info("%zu running attempts are interrupted; they will begin again", left);
+    if (!daemon->drain_over && cm_boot_ms() >= daemon->drain_until_boot_ms) {
+        daemon->drain_over = 1;
+        if (left > 0) {
+            cm_info("%zu running attempts are interrupted; they will begin again", left);
+        }
+        cm_attempts_interrupt(daemon->attempts);
     }
-    cm_attempts_interrupt(daemon->attempts);
-    cm_daemon_pump_soon(daemon);
+    cm_daemon_pump(daemon);
 }
 
 static void on_stop(evutil_socket_t number, short what, void *arg)
@@ -301,9 +307,9 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
     free(limit);
     cm_daemon_pause(daemon, CM_PAUSE_DRAIN, 1);
     cm_attempts_retire_workers(daemon->attempts);
-    struct timeval after = {drain_ms / 1000, (drain_ms % 1000) * 1000};
-    event_base_once(daemon->base, -1, EV_TIMEOUT, on_drain_over, daemon, &after);
-    cm_daemon_pump_soon(daemon);
+    daemon->drain_until_boot_ms = cm_boot_ms() + drain_ms;
+    struct timeval often = {0, DRAIN_LOOK_MS * 1000};
+    event_add(daemon->drain, &often);
 }
 
 static void on_hangup(evutil_socket_t number, short what, void *arg)
@@ -459,6 +465,7 @@ int cm_daemon_run(struct cm_daemon *daemon, const char *program)
     add_signals(daemon, signals);
     daemon->pump = event_new(daemon->base, -1, 0, on_pump, daemon);
     daemon->due = evtimer_new(daemon->base, on_pump, daemon);
+    daemon->drain = event_new(daemon->base, -1, EV_PERSIST, on_drain, daemon);
     char *error = make_parts(daemon, program);
     if (!error) {
         add_events(daemon);
@@ -478,6 +485,7 @@ int cm_daemon_run(struct cm_daemon *daemon, const char *program)
     }
     event_free(daemon->pump);
     event_free(daemon->due);
+    event_free(daemon->drain);
     event_base_free(daemon->base);
     int failed = error != NULL;
     free(error);

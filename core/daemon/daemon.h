@@ -55,7 +55,9 @@ struct cm_daemon {
     struct cm_notes *notes;
     struct cm_procs *procs;
     struct cm_reload *reload;
-    struct event *pump, *due, *store_ready;
+    struct event *pump, *due, *drain, *store_ready;
+    int64_t drain_until_boot_ms;
+    int drain_over;
     char *state; /* absolute, without links */
     int lock_fd;
     char boot[37];

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,10 +36,18 @@ struct cm_proc {
     void *arg;
 };
 
+struct child {
+    struct child *next;
+    pid_t pid;
+    cm_child_ended_fn ended;
+    void *arg;
+};
+
 struct cm_procs {
     struct event_base *base;
-    struct event *child;
+    struct event *signal;
     struct cm_proc *first;
+    struct child *children;
 };
 
 static struct cm_proc *proc_of(void *arg)
@@ -131,15 +140,31 @@ static void bury(struct cm_proc *proc)
     free(proc);
 }
 
-static struct cm_proc *find_dead(struct cm_procs *procs)
+static struct cm_proc *find_proc(struct cm_procs *procs, pid_t pid)
 {
-    for (struct cm_proc *proc = procs->first; proc; proc = proc->next) {
-        siginfo_t info = {0};
-        if (waitid(P_PID, (id_t)proc->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == proc->pid) {
-            return proc;
+    struct cm_proc *proc = procs->first;
+    while (proc && proc->pid != pid) {
+        proc = proc->next;
+    }
+    return proc;
+}
+
+/* A child without a socket; or a grandchild that its parent left behind, which came to us as the
+ * next reaper: nobody else would ever bury it. */
+static void bury_other(struct cm_procs *procs, pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    for (struct child **place = &procs->children; *place; place = &(*place)->next) {
+        struct child *child = *place;
+        if (child->pid == pid) {
+            *place = child->next;
+            child->ended(child->arg, status);
+            free(child);
+            return;
         }
     }
-    return NULL;
 }
 
 /* One signal may stand for many children. */
@@ -147,10 +172,26 @@ static void on_child(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
     (void)what;
-    struct cm_proc *dead;
-    while ((dead = find_dead(arg))) {
-        bury(dead);
+    struct cm_procs *procs = arg;
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
+            return;
+        }
+        struct cm_proc *proc = find_proc(procs, info.si_pid);
+        if (proc) {
+            bury(proc);
+        } else {
+            bury_other(procs, info.si_pid);
+        }
     }
+}
+
+void cm_procs_await_child(struct cm_procs *procs, pid_t pid, cm_child_ended_fn ended, void *arg)
+{
+    struct child *child = cm_alloc(sizeof *child);
+    *child = (struct child){procs->children, pid, ended, arg};
+    procs->children = child;
 }
 
 /* ---- Starting -------------------------------------------------------------------------------- */
@@ -159,8 +200,9 @@ struct cm_procs *cm_procs_new(struct event_base *base)
 {
     struct cm_procs *procs = cm_alloc(sizeof *procs);
     procs->base = base;
-    procs->child = evsignal_new(base, SIGCHLD, on_child, procs);
-    event_add(procs->child, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    procs->signal = evsignal_new(base, SIGCHLD, on_child, procs);
+    event_add(procs->signal, NULL);
     return procs;
 }
 
@@ -184,7 +226,16 @@ void cm_procs_free(struct cm_procs *procs)
         hang_up(proc);
         free(proc);
     }
-    event_free(procs->child);
+    while (procs->children) {
+        struct child *child = procs->children;
+        procs->children = child->next;
+        kill(-child->pid, SIGKILL);
+        waitpid(child->pid, NULL, 0);
+        free(child);
+    }
+    while (waitpid(-1, NULL, WNOHANG) > 0) { /* what they had left behind came to us */
+    }
+    event_free(procs->signal);
     free(procs);
 }
 

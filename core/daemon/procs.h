@@ -30,6 +30,9 @@ pid_t cm_proc_pid(const struct cm_proc *proc);
 enum cm_message_result cm_proc_send(struct cm_proc *proc, struct json_object *message);
 /* To the whole group. */
 void cm_proc_signal(struct cm_proc *proc, int number);
+/* Another child of ours, without a socket: told of its end. */
+typedef void (*cm_child_ended_fn)(void *arg, int status);
+void cm_procs_await_child(struct cm_procs *procs, pid_t pid, cm_child_ended_fn ended, void *arg);
 size_t cm_procs_count(const struct cm_procs *procs);
 void cm_procs_kill_all(struct cm_procs *procs);
 

@@ -4,29 +4,23 @@
 #include "core/daemon/reload.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/daemon/attempts.h"
 #include "core/daemon/config_read.h"
 #include "core/daemon/daemon.h"
-#include "core/daemon/registry.h"
+#include "core/daemon/procs.h"
 #include "core/daemon/spawn.h"
-
-#define LOOK_EVERY_MS 50
 
 struct cm_reload {
     struct cm_daemon *daemon;
     char *program;
     pid_t pid; /* of the check; 0: none runs */
     int again; /* asked once more meanwhile */
-    struct event *timer;
 };
 
 /* Everything that holds a piece of the config gets the new one; running attempts keep what they
@@ -64,6 +58,8 @@ static void load(struct cm_daemon *daemon)
     cm_complaints_free(&complaints);
 }
 
+static void on_checked(void *arg, int status);
+
 static void start_check(struct cm_reload *reload)
 {
     struct cm_daemon *daemon = reload->daemon;
@@ -88,21 +84,12 @@ static void start_check(struct cm_reload *reload)
         reload->pid = 0;
         return;
     }
-    struct timeval soon = {0, LOOK_EVERY_MS * 1000};
-    event_add(reload->timer, &soon);
+    cm_procs_await_child(daemon->procs, reload->pid, on_checked, reload);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_checked(void *arg, int status)
 {
-    (void)fd;
-    (void)what;
     struct cm_reload *reload = arg;
-    int status = 0;
-    if (waitpid(reload->pid, &status, WNOHANG) == 0) {
-        struct timeval soon = {0, LOOK_EVERY_MS * 1000};
-        event_add(reload->timer, &soon);
-        return;
-    }
     reload->pid = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         load(reload->daemon);
@@ -129,20 +116,13 @@ struct cm_reload *cm_reload_new(struct cm_daemon *daemon, const char *program)
     struct cm_reload *reload = cm_alloc(sizeof *reload);
     reload->daemon = daemon;
     reload->program = cm_strdup(program);
-    reload->timer = evtimer_new(daemon->base, on_timer, reload);
     return reload;
 }
 
 void cm_reload_free(struct cm_reload *reload)
 {
-    if (!reload) {
-        return;
+    if (reload) {
+        free(reload->program);
     }
-    if (reload->pid) {
-        kill(-reload->pid, SIGKILL);
-        waitpid(reload->pid, NULL, 0);
-    }
-    event_free(reload->timer);
-    free(reload->program);
     free(reload);
 }
