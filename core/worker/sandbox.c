@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -269,12 +270,25 @@ static void write_oom_score(void)
     }
 }
 
+/* Other processes of this user cannot look into this one. But a child that a plugin leaves behind
+ * must be found by what it has open, or nobody could end it. */
+static void become_visible(void)
+{
+    prctl(PR_SET_DUMPABLE, 1);
+}
+
+static void hide(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    pthread_atfork(NULL, NULL, become_visible);
+}
+
 static void limit(const struct cm_sandbox *sandbox)
 {
     struct rlimit none = {0, 0};
     write_oom_score();
     setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0);
+    hide();
     if (sandbox->memory_bytes > 0 && !UNDER_ASAN) {
         struct rlimit data = {(rlim_t)sandbox->memory_bytes, (rlim_t)sandbox->memory_bytes};
         if (setrlimit(RLIMIT_DATA, &data)) {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -110,6 +111,22 @@ static int run_command(void)
     if (child == 0) {
         execl("/bin/true", "true", (char *)NULL);
         _exit(1);
+    }
+    int status = 0;
+    return child < 0 || waitpid(child, &status, 0) != child ? errno : status;
+}
+
+static int is_hidden(void)
+{
+    return prctl(PR_GET_DUMPABLE) == 0 ? 0 : 1;
+}
+
+/* A child must be found by what it has open, whoever looks. */
+static int child_is_visible(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(prctl(PR_GET_DUMPABLE) == 1 ? 0 : 1);
     }
     int status = 0;
     return child < 0 || waitpid(child, &status, 0) != child ? errno : status;
@@ -254,6 +271,8 @@ static void test_open_kinds(void **state)
         assert_int_equal(inside(kind, make_socket), 0);
         assert_int_equal(inside(kind, run_command), 0);
         assert_int_equal(inside(kind, make_thread), 0);
+        assert_int_equal(inside(kind, is_hidden), 0);
+        assert_int_equal(inside(kind, child_is_visible), 0);
     }
 }
 
