@@ -37,6 +37,12 @@ static int is_good(const struct cm_task *task)
            (task->row->state == CM_TASK_SKIPPED && cm_task_step(task)->optional);
 }
 
+/* It did not fail by itself: something that it needed did. "Optional" does not cover that. */
+static int is_abandoned(const struct cm_task *task)
+{
+    return task->row->state == CM_TASK_SKIPPED && !*task->row->reason;
+}
+
 /* ---- Groups ---------------------------------------------------------------------------------- */
 
 static struct cm_group *group_of(struct cm_edge *edge, const struct cm_task *task, const size_t *places)
@@ -158,7 +164,8 @@ static int judge_group(const struct cm_job *job, size_t from, const struct cm_gr
     const struct cm_step_state *state = &job->steps[from];
     size_t bad = group->over - group->good;
     if (step->optional) {
-        return state->expanded && group->over == group->total ? CM_GROUP_MET : 0;
+        int none_left = group->total ? group->abandoned == group->total : is_starved(job, from);
+        return !state->expanded || group->over < group->total ? 0 : none_left ? CM_GROUP_UNMET : CM_GROUP_MET;
     }
     if (step->need.kind == CM_NEED_ALL && bad) {
         return CM_GROUP_UNMET;
@@ -205,6 +212,7 @@ void cm_graph_over(struct cm_turn *turn, struct cm_task *task)
     for (size_t i = 0; i < state->out_count; i++) {
         task->out[i]->over++;
         task->out[i]->good += (size_t)good;
+        task->out[i]->abandoned += (size_t)is_abandoned(task);
     }
     close_if_over(turn, task->step);
     for (size_t i = 0; i < state->out_count; i++) {
@@ -268,6 +276,7 @@ static void recount_step(struct cm_turn *turn, size_t index)
         for (size_t k = 0; k < state->out_count; k++) {
             task->out[k]->over++;
             task->out[k]->good += (size_t)good;
+            task->out[k]->abandoned += (size_t)is_abandoned(task);
         }
     }
     state->closed = state->expanded && state->over == state->total;
@@ -336,13 +345,9 @@ static int is_hopeless(const struct cm_job *job, size_t step, const char *hopele
     for (size_t i = 0; i < state->in_count; i++) {
         const struct cm_edge *edge = state->in[i];
         const struct cm_group *group = edge->shared_count ? NULL : cm_index_get(&edge->groups, "");
-        if (step_at(job, edge->from)->optional) {
-            continue;
-        }
-        if (hopeless[edge->from] || (group && group->state == CM_GROUP_UNMET) || job->steps[edge->from].bad) {
-            if (!edge->shared_count || hopeless[edge->from]) {
-                return 1;
-            }
+        int unmet = (group && group->state == CM_GROUP_UNMET) || job->steps[edge->from].bad;
+        if (hopeless[edge->from] || (unmet && !edge->shared_count)) {
+            return 1;
         }
     }
     return 0;

@@ -276,15 +276,18 @@ static void reopen(struct cm_turn *turn)
         turn->engine->visitors -= turn->engine->visitors > 0;
         job->row->state = CM_JOB_RUNNING;
         job->row->finished_ms = 0;
+        job->row->cancel = 0;
         cm_row_text(&job->row->reason, "");
         cm_row_text(&job->row->words, "");
     }
-    job->row->cancel = 0;
     cm_turn_touch_job(turn);
 }
 
 static int may_retry(const struct cm_task *task)
 {
+    if (task->job->row->cancel && !cm_job_is_over(task->job->row->state) && !cm_task_is_ambiguous(task)) {
+        return 0; /* while it is being cancelled, only what may be out is still looked into */
+    }
     switch (task->row->state) {
     case CM_TASK_HELD:
     case CM_TASK_BACKOFF:
@@ -301,9 +304,6 @@ static int may_retry(const struct cm_task *task)
 static const char *retry_refused(const struct cm_job *job, const struct cm_task *only)
 {
     size_t candidates = 0;
-    if (job->row->cancel && !cm_job_is_over(job->row->state)) {
-        return _("the job is being cancelled: wait for its end");
-    }
     for (size_t i = 0; i < job->pipeline->step_count; i++) {
         for (size_t k = 0; k < job->steps[i].total; k++) {
             const struct cm_task *task = job->steps[i].tasks[k];
@@ -354,6 +354,7 @@ const char *cm_engine_resolve(struct cm_engine *engine, struct cm_now now, const
     cm_turn_guard_task(&turn, task);
     task->effect->state = url ? CM_EFFECT_CONFIRMED : CM_EFFECT_ABSENT;
     cm_row_text(&task->effect->url, url ? url : "");
+    cm_row_text(&task->effect->post_id, url && !*url ? effect_key : "");
     cm_change_put(turn.set, CM_TABLE_EFFECT, task->effect);
     task->row->tries = 0;
     cm_row_text(&task->row->op, cm_task_plain_op(task));

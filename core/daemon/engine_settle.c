@@ -199,12 +199,15 @@ static void record_effect(struct cm_turn *turn, struct cm_task *task, const stru
         return;
     }
     effect->absent += decision->counts_absent;
+    if (strcmp(task->attempt->op, "find")) {
+        effect->sent_ms = turn->now.utc_ms; /* until its end it may have been sending */
+    }
     switch (decision->effect) {
     case CM_POLICY_EFFECT_KEEP:
         break;
     case CM_POLICY_EFFECT_CONFIRM:
         effect->state = CM_EFFECT_CONFIRMED;
-        cm_row_text(&effect->post_id, done->post_id);
+        cm_row_text(&effect->post_id, *done->post_id || *done->url ? done->post_id : effect->key);
         cm_row_text(&effect->url, done->url);
         break;
     case CM_POLICY_EFFECT_ABSENT:
@@ -212,7 +215,6 @@ static void record_effect(struct cm_turn *turn, struct cm_task *task, const stru
         break;
     case CM_POLICY_EFFECT_SENDING:
         effect->state = CM_EFFECT_SENDING;
-        effect->sent_ms = effect->sent_ms ? effect->sent_ms : turn->now.utc_ms;
         break;
     case CM_POLICY_EFFECT_UNCONFIRMED:
         effect->state = CM_EFFECT_UNCONFIRMED;

@@ -22,7 +22,7 @@ enum cm_group_state {
  * for. With no shared dimension it is the whole step. */
 struct cm_group {
     char *key;
-    size_t total, over, good;
+    size_t total, over, good, abandoned;
     int state; /* enum cm_group_state; 0: open */
     struct cm_task **dependents;
     size_t dependent_count, dependent_room;

@@ -217,8 +217,19 @@ static void refuse_actions(struct cm_engine *engine, struct cm_pending *pending)
     pending->action_count = 0;
 }
 
-static void release_actions(struct cm_engine *engine, struct cm_pending *pending, int stale)
+static void note_start(struct cm_engine *engine, struct cm_now now, const struct cm_job *job,
+                       const struct cm_action *action)
 {
+    struct cm_task *task = cm_job_task(job, action->step, action->item);
+    if (task && task->row->fence == action->fence) {
+        cm_sched_released(engine->sched, &task->entry, now.boot_ms);
+    }
+}
+
+static void release_actions(struct cm_engine *engine, struct cm_now now, struct cm_pending *pending,
+                            const struct cm_job *job)
+{
+    int stale = !job;
     for (size_t i = 0; i < pending->action_count; i++) {
         struct cm_action *action = pending->actions[i];
         if (stale && action->kind == CM_ACTION_START) {
@@ -227,6 +238,9 @@ static void release_actions(struct cm_engine *engine, struct cm_pending *pending
         }
         if (stale && action->kind == CM_ACTION_ANSWER) {
             action->ok = 0;
+        }
+        if (!stale && action->kind == CM_ACTION_START) {
+            note_start(engine, now, job, action);
         }
         cm_engine_push_action(engine, action);
     }
@@ -292,7 +306,7 @@ static void finish_pending(struct cm_engine *engine, struct cm_now now, struct c
     struct cm_job *job = cm_index_get(&engine->jobs, pending->job);
     int stale = !job || job->generation != pending->generation;
     if (how == CM_APPLIED) {
-        release_actions(engine, pending, stale);
+        release_actions(engine, now, pending, stale ? NULL : job);
         if (!stale && --job->in_flight == 0 && cm_job_is_over(job->row->state) && !job->loading) {
             cm_job_free(engine, job);
         }

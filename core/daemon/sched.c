@@ -26,7 +26,7 @@ struct cm_queue {
     char *name;
     struct cm_queue_options options;
     struct cm_heap lanes;
-    size_t waiting, running;
+    size_t waiting, running, unreleased;
     int64_t average_ms;
     int64_t next_start_us; /* rate */
     int64_t wait_until_ms;
@@ -244,6 +244,9 @@ enum cm_queue_state cm_queue_look(const struct cm_queue *queue, int64_t now_ms, 
     if (queue->running >= (size_t)queue->options.limit) {
         return CM_QUEUE_FULL;
     }
+    if (queue->options.rate_us > 0 && queue->unreleased) {
+        return CM_QUEUE_RATE;
+    }
     if (queue->wait_until_ms > now_ms) {
         *until = queue->wait_until_ms > rate_until(queue) ? queue->wait_until_ms : rate_until(queue);
         return CM_QUEUE_WAITING;
@@ -362,6 +365,8 @@ struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms)
     entry->running = 1;
     entry->started_ms = now_ms;
     entry->paid_ms = queue->average_ms;
+    entry->unreleased = 1;
+    queue->unreleased++;
     queue->running++;
     sched->running++;
     queue->next_start_us = now_ms * 1000 + queue->options.rate_us;
@@ -370,6 +375,16 @@ struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms)
     }
     charge(entry->owner, entry->paid_ms);
     return entry;
+}
+
+void cm_sched_released(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms)
+{
+    (void)sched;
+    if (entry->running && entry->unreleased) {
+        entry->unreleased = 0;
+        entry->queue->unreleased--;
+        entry->queue->next_start_us = now_ms * 1000 + entry->queue->options.rate_us;
+    }
 }
 
 void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, enum cm_run how,
@@ -388,6 +403,8 @@ void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_
     if (wait_ms > 0 && queue->wait_until_ms < now_ms + wait_ms) {
         queue->wait_until_ms = now_ms + wait_ms;
     }
+    queue->unreleased -= entry->unreleased != 0;
+    entry->unreleased = 0;
     queue->running--;
     sched->running--;
     entry->owner->busy--;

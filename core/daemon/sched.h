@@ -26,6 +26,7 @@ struct cm_sched_entry {
     struct cm_lane *lane;
     struct cm_sched_owner *owner;
     int running;
+    int unreleased; /* picked, but its start is not yet durable */
     int64_t paid_ms, started_ms;
     void *task;
 };
@@ -82,6 +83,9 @@ void cm_sched_add(struct cm_sched *sched, struct cm_queue *queue, struct cm_sche
 void cm_sched_remove(struct cm_sched *sched, struct cm_sched_entry *entry);
 /* The next that may start, taken out of its queue and counted as running; NULL: none now. */
 struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms);
+/* Its start really happens now. Where there is a rate, it counts from here, and nothing else is
+ * picked before: a slow commit must not turn starts into a burst. */
+void cm_sched_released(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms);
 /* It runs no longer. The whole queue waits for wait_ms when that is above 0. */
 void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, enum cm_run how,
                     int64_t wait_ms);

@@ -1,0 +1,535 @@
+/*
+ * The oracle: a second, plain opinion on every change that becomes durable.
+ */
+#include "tests/sim/oracle.h"
+
+#include <clipmaker/plugin.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/common/text.h"
+
+#define RELEASED 99 /* a kind of change of our own */
+
+struct sim_seen {
+    char *key;
+    void *row;
+    int taken; /* by another daemon, once */
+};
+
+struct sim_noted {
+    uint64_t id;
+    struct cm_change *changes;
+    size_t count;
+};
+
+struct keys {
+    char *key;
+    char **names;
+    size_t count;
+};
+
+static const char *problem(struct sim_oracle *oracle, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static const char *problem(struct sim_oracle *oracle, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(oracle->problem, sizeof oracle->problem, format, arguments);
+    va_end(arguments);
+    return oracle->problem;
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+static int is_watched(enum cm_table table)
+{
+    return table == CM_TABLE_JOB || table == CM_TABLE_TASK || table == CM_TABLE_ATTEMPT || table == CM_TABLE_EFFECT;
+}
+
+static char *key_of(enum cm_table table, const void *row)
+{
+    const struct cm_task_row *task = row;
+    const struct cm_attempt_row *attempt = row;
+    switch (table) {
+    case CM_TABLE_JOB:
+        return cm_strdup(((const struct cm_job_row *)row)->id);
+    case CM_TABLE_TASK:
+        return cm_format("%s/%s/%s", task->job, task->step, task->item);
+    case CM_TABLE_ATTEMPT:
+        return cm_format("%s/%s/%s#%lld", attempt->job, attempt->step, attempt->item, (long long)attempt->fence);
+    default:
+        return cm_strdup(((const struct cm_effect_row *)row)->key);
+    }
+}
+
+static const void *seen(const struct sim_oracle *oracle, enum cm_table table, const char *key)
+{
+    const struct sim_seen *found = cm_index_get(&oracle->tables[table], key);
+    return found ? found->row : NULL;
+}
+
+const struct cm_task_row *sim_oracle_task(const struct sim_oracle *oracle, const char *job, const char *step,
+                                          const char *item)
+{
+    char *key = cm_format("%s/%s/%s", job, step, item);
+    const struct cm_task_row *row = seen(oracle, CM_TABLE_TASK, key);
+    free(key);
+    return row;
+}
+
+const struct cm_job_row *sim_oracle_job(const struct sim_oracle *oracle, const char *job)
+{
+    return seen(oracle, CM_TABLE_JOB, job);
+}
+
+const struct cm_effect_row *sim_oracle_effect(const struct sim_oracle *oracle, const char *key)
+{
+    return seen(oracle, CM_TABLE_EFFECT, key);
+}
+
+static void remember(struct sim_oracle *oracle, enum cm_table table, const void *row)
+{
+    char *key = key_of(table, row);
+    struct sim_seen *found = cm_index_get(&oracle->tables[table], key);
+    if (found) {
+        cm_row_free(table, found->row);
+        found->row = cm_row_copy(table, row);
+        free(key);
+        return;
+    }
+    found = cm_alloc(sizeof *found);
+    found->key = key;
+    found->row = cm_row_copy(table, row);
+    cm_index_put(&oracle->tables[table], found->key, found);
+}
+
+void sim_oracle_trust(struct sim_oracle *oracle, enum cm_table table, const void *row)
+{
+    char *key = key_of(table, row);
+    remember(oracle, table, row);
+    ((struct sim_seen *)cm_index_get(&oracle->tables[table], key))->taken = 1;
+    free(key);
+}
+
+const void *sim_oracle_row(const void *entry)
+{
+    return ((const struct sim_seen *)entry)->row;
+}
+
+/* ---- Sets ------------------------------------------------------------------------------------ */
+
+struct sim_oracle *sim_oracle_new(const struct cm_pipeline *pipeline)
+{
+    struct sim_oracle *oracle = cm_alloc(sizeof *oracle);
+    oracle->pipeline = pipeline;
+    return oracle;
+}
+
+static void free_noted(struct sim_noted *noted)
+{
+    for (size_t i = 0; i < noted->count; i++) {
+        cm_row_free(noted->changes[i].table, noted->changes[i].row);
+    }
+    free(noted->changes);
+}
+
+void sim_oracle_crash(struct sim_oracle *oracle)
+{
+    for (size_t i = 0; i < oracle->noted_count; i++) {
+        free_noted(&oracle->noted[i]);
+    }
+    oracle->noted_count = 0;
+}
+
+void sim_oracle_free(struct sim_oracle *oracle)
+{
+    sim_oracle_crash(oracle);
+    free(oracle->noted);
+    for (enum cm_table table = CM_TABLE_PIPELINE; table < CM_TABLE_COUNT_PLUS_1; table++) {
+        for (size_t i = 0; i < oracle->tables[table].room; i++) {
+            struct sim_seen *found = oracle->tables[table].entries[i].value;
+            if (found) {
+                cm_row_free(table, found->row);
+                free(found->key);
+                free(found);
+            }
+        }
+        cm_index_free(&oracle->tables[table]);
+    }
+    for (size_t i = 0; i < oracle->answers.room; i++) {
+        struct keys *keys = oracle->answers.entries[i].value;
+        for (size_t k = 0; keys && k < keys->count; k++) {
+            free(keys->names[k]);
+        }
+        if (keys) {
+            free(keys->names);
+            free(keys->key);
+            free(keys);
+        }
+    }
+    cm_index_free(&oracle->answers);
+    free(oracle);
+}
+
+void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
+{
+    oracle->noted = cm_grow(oracle->noted, &oracle->noted_room, oracle->noted_count, sizeof *oracle->noted);
+    struct sim_noted *noted = &oracle->noted[oracle->noted_count++];
+    *noted = (struct sim_noted){.id = set->id};
+    noted->changes = cm_alloc((set->count + 1) * sizeof *noted->changes);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct cm_change *change = &set->changes[i];
+        if (change->kind == CM_CHANGE_PUT && is_watched(change->table)) {
+            noted->changes[noted->count] = *change;
+            noted->changes[noted->count++].row = cm_row_copy(change->table, change->row);
+        }
+    }
+}
+
+void sim_oracle_answer(struct sim_oracle *oracle, const char *task, int64_t fence, char **names, size_t count)
+{
+    struct keys *keys = cm_alloc(sizeof *keys);
+    keys->key = cm_format("%s#%lld", task, (long long)fence);
+    keys->names = cm_alloc((count + 1) * sizeof *keys->names);
+    keys->count = count;
+    for (size_t i = 0; i < count; i++) {
+        keys->names[i] = cm_strdup(names[i]);
+    }
+    if (cm_index_get(&oracle->answers, keys->key)) {
+        for (size_t i = 0; i < count; i++) {
+            free(keys->names[i]);
+        }
+        free(keys->names);
+        free(keys->key);
+        free(keys);
+        return;
+    }
+    cm_index_put(&oracle->answers, keys->key, keys);
+}
+
+/* ---- Items ----------------------------------------------------------------------------------- */
+
+/* The key of dimension number `place` in an item. */
+static void key_at(const char *item, size_t place, char *key, size_t room)
+{
+    for (; place > 0; place--) {
+        item += strcspn(item, "/");
+        item += *item == '/';
+    }
+    snprintf(key, room, "%.*s", (int)strcspn(item, "/"), item);
+}
+
+static int place_of(const struct cm_step *step, const char *dimension)
+{
+    for (size_t i = 0; i < step->each_count; i++) {
+        if (!strcmp(step->each[i], dimension)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Two tasks agree on the dimensions that both steps have. */
+static int agree(const struct cm_step *a, const char *item_a, const struct cm_step *b, const char *item_b)
+{
+    char key_a[80], key_b[80];
+    for (size_t i = 0; i < a->each_count; i++) {
+        int place = place_of(b, a->each[i]);
+        if (place >= 0) {
+            key_at(item_a, i, key_a, sizeof key_a);
+            key_at(item_b, (size_t)place, key_b, sizeof key_b);
+            if (strcmp(key_a, key_b)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+static long required(const struct cm_need *need, long total)
+{
+    long number = (long)need->number;
+    switch (need->kind) {
+    case CM_NEED_ANY:
+        return total < 1 ? total : 1;
+    case CM_NEED_COUNT:
+        return number < total ? number : total;
+    case CM_NEED_PERCENT:
+        return (total * number + 99) / 100;
+    default:
+        return total;
+    }
+}
+
+/* ---- Judging a change ------------------------------------------------------------------------ */
+
+/* A post of it may be out: then it goes on until that is settled, whatever happens around it. */
+static int is_in_doubt(const struct sim_oracle *oracle, const struct cm_task_row *task)
+{
+    const struct cm_index *effects = &oracle->tables[CM_TABLE_EFFECT];
+    for (size_t i = 0; i < effects->room; i++) {
+        const struct sim_seen *found = effects->entries[i].value;
+        const struct cm_effect_row *effect = found ? found->row : NULL;
+        if (effect && (effect->state == CM_EFFECT_SENDING || effect->state == CM_EFFECT_UNCONFIRMED) &&
+            !strcmp(effect->job, task->job) && !strcmp(effect->step, task->step) && !strcmp(effect->item, task->item)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Everything that this task comes after is over, and enough of it succeeded. */
+static const char *check_join(struct sim_oracle *oracle, const struct cm_task_row *task)
+{
+    const struct cm_step *step = cm_pipeline_step(oracle->pipeline, task->step);
+    if (step->stage == CM_STAGE_PUBLISH && is_in_doubt(oracle, task)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < step->after_count; i++) {
+        const struct cm_step *before = &oracle->pipeline->steps[step->after[i]];
+        const struct cm_index *tasks = &oracle->tables[CM_TABLE_TASK];
+        long total = 0, good = 0;
+        for (size_t k = 0; k < tasks->room; k++) {
+            const struct sim_seen *found = tasks->entries[k].value;
+            const struct cm_task_row *other = found ? found->row : NULL;
+            if (!other || strcmp(other->job, task->job) || strcmp(other->step, before->name) ||
+                !agree(before, other->item, step, task->item)) {
+                continue;
+            }
+            total++;
+            good += other->state == CM_TASK_SUCCEEDED || (other->state == CM_TASK_SKIPPED && before->optional);
+            if (!cm_task_is_over(other->state)) {
+                return problem(oracle, "%s/%s is %s, but %s/%s before it is %s", task->step, task->item,
+                               cm_task_state_name(task->state), other->step, other->item,
+                               cm_task_state_name(other->state));
+            }
+        }
+        if (!before->optional && good < required(&before->need, total)) {
+            return problem(oracle, "%s/%s is %s, but only %ld of %ld of %s succeeded", task->step, task->item,
+                           cm_task_state_name(task->state), good, total, before->name);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_task(struct sim_oracle *oracle, const struct cm_task_row *old, const struct cm_task_row *row)
+{
+    int64_t from = old ? old->state : 0, fence = old ? old->fence : 0;
+    /* In one set a task may appear, or be retried, and go on from there. */
+    int fresh = from == 0 || (cm_task_is_over(from) && from != CM_TASK_SUCCEEDED);
+    if (!cm_task_may_move(from, row->state) && !(fresh && cm_task_may_move(CM_TASK_BLOCKED, row->state))) {
+        return problem(oracle, "%s/%s moved from %s to %s", row->step, row->item, cm_task_state_name(from),
+                       cm_task_state_name(row->state));
+    }
+    if (row->fence != fence && !(row->state == CM_TASK_RUNNING && row->fence == fence + 1)) {
+        return problem(oracle, "%s/%s: fence went from %lld to %lld in state %s", row->step, row->item,
+                       (long long)fence, (long long)row->fence, cm_task_state_name(row->state));
+    }
+    if (row->state == CM_TASK_RUNNING && from != CM_TASK_RUNNING && row->fence != fence + 1) {
+        return problem(oracle, "%s/%s runs without a new fence", row->step, row->item);
+    }
+    if ((row->state == CM_TASK_HELD) != (row->held_by != 0)) {
+        return problem(oracle, "%s/%s is %s, held by %s", row->step, row->item, cm_task_state_name(row->state),
+                       cm_hold_name(row->held_by));
+    }
+    return NULL;
+}
+
+static const char *check_change(struct sim_oracle *oracle, const struct cm_change *change)
+{
+    char *key = key_of(change->table, change->row);
+    const struct sim_seen *found = cm_index_get(&oracle->tables[change->table], key);
+    const void *old = found ? found->row : NULL;
+    const char *wrong = NULL;
+    free(key);
+    /* A set about a whole job is guarded by the job alone: it may not know what was taken. */
+    if (change->table == CM_TABLE_TASK && !(found && found->taken)) {
+        wrong = check_task(oracle, old, change->row);
+    } else if (change->table == CM_TABLE_EFFECT && old) {
+        const struct cm_effect_row *before = old, *after = change->row;
+        if (before->state == CM_EFFECT_CONFIRMED && after->state != CM_EFFECT_CONFIRMED) {
+            wrong = problem(oracle, "a confirmed effect of %s/%s became %s", after->step, after->item,
+                            cm_effect_state_name(after->state));
+        }
+    }
+    return wrong;
+}
+
+/* It waited for others, and does so no longer: its join fired. */
+static void mark_released(const struct sim_oracle *oracle, struct cm_change *change)
+{
+    const struct cm_task_row *row = change->row;
+    const struct cm_task_row *old =
+        change->table == CM_TABLE_TASK ? sim_oracle_task(oracle, row->job, row->step, row->item) : NULL;
+    int waited = !old || old->state == CM_TASK_BLOCKED || cm_task_is_over(old->state);
+    if (change->table == CM_TABLE_TASK && waited &&
+        (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED)) {
+        change->kind = RELEASED;
+    }
+}
+
+static const char *merge(struct sim_oracle *oracle, const struct sim_noted *noted)
+{
+    const char *wrong = NULL;
+    for (size_t i = 0; i < noted->count && !wrong; i++) {
+        wrong = check_change(oracle, &noted->changes[i]);
+        mark_released(oracle, &noted->changes[i]);
+    }
+    for (size_t i = 0; i < noted->count; i++) {
+        remember(oracle, noted->changes[i].table, noted->changes[i].row);
+    }
+    for (size_t i = 0; i < noted->count && !wrong; i++) {
+        const struct cm_task_row *task = noted->changes[i].row;
+        if (noted->changes[i].kind == RELEASED) {
+            wrong = check_join(oracle, task);
+        }
+    }
+    return wrong;
+}
+
+const char *sim_oracle_applied(struct sim_oracle *oracle, uint64_t set, int applied)
+{
+    size_t at = 0;
+    while (at < oracle->noted_count && oracle->noted[at].id != set) {
+        at++;
+    }
+    if (at == oracle->noted_count) {
+        return NULL;
+    }
+    struct sim_noted noted = oracle->noted[at];
+    oracle->noted_count--;
+    memmove(&oracle->noted[at], &oracle->noted[at + 1], (oracle->noted_count - at) * sizeof noted);
+    const char *wrong = applied ? merge(oracle, &noted) : NULL;
+    free_noted(&noted);
+    return wrong;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/* The keys that the accepted attempt of this task made; NULL when it did not succeed. */
+static const struct keys *keys_of(const struct sim_oracle *oracle, const char *job, const char *step, const char *item)
+{
+    const struct cm_task_row *task = sim_oracle_task(oracle, job, step, item);
+    if (!task || task->state != CM_TASK_SUCCEEDED) {
+        return NULL;
+    }
+    char *key = cm_format("%s/%s/%s#%lld", job, step, item, (long long)task->fence);
+    const struct keys *keys = cm_index_get(&oracle->answers, key);
+    free(key);
+    return keys;
+}
+
+/* Counts the items that this step should have, and checks that each is there. Fills in dimension
+ * after dimension; `item` holds those before `place`. */
+static long count_items(struct sim_oracle *oracle, const struct cm_job_row *job, const struct cm_step *step,
+                        size_t place, const char *item)
+{
+    if (place == step->each_count) {
+        if (!sim_oracle_task(oracle, job->id, step->name, item)) {
+            problem(oracle, "job %s: %s/%s was never made", job->id, step->name, item);
+            return -1;
+        }
+        return 1;
+    }
+    const char *dimension = step->each[place];
+    const struct keys *keys = NULL;
+    struct keys given = {0};
+    char *names[8];
+    if (!strcmp(dimension, "format") || !strcmp(dimension, "target")) {
+        static const char *const known[] = {"9:16", "1:1", "native", "phased", "search", "blind"};
+        given.names = names;
+        for (size_t i = 0; i < 6; i++) {
+            char *quoted = cm_format("\"%s\"", known[i]);
+            if ((*dimension == 'f') == (i < 2) && strstr(job->params, quoted)) {
+                names[given.count++] = (char *)known[i];
+            }
+            free(quoted);
+        }
+        keys = &given;
+    } else {
+        const struct cm_step *maker = oracle->pipeline->steps;
+        while (strcmp(maker->makes, dimension)) {
+            maker++;
+        }
+        keys = keys_of(oracle, job->id, maker->name, maker->each_count ? item : "");
+    }
+    long total = 0;
+    for (size_t i = 0; keys && i < keys->count; i++) {
+        char *longer = cm_format("%s%s%s", item, place ? "/" : "", keys->names[i]);
+        long count = count_items(oracle, job, step, place + 1, longer);
+        free(longer);
+        if (count < 0) {
+            return -1;
+        }
+        total += count;
+    }
+    return total;
+}
+
+struct tally {
+    long total, good, over, cancelled, flawed;
+};
+
+static struct tally tally_step(const struct sim_oracle *oracle, const char *job, const struct cm_step *step)
+{
+    struct tally tally = {0};
+    const struct cm_index *tasks = &oracle->tables[CM_TABLE_TASK];
+    for (size_t k = 0; k < tasks->room; k++) {
+        const struct sim_seen *found = tasks->entries[k].value;
+        const struct cm_task_row *task = found ? found->row : NULL;
+        if (task && !strcmp(task->job, job) && !strcmp(task->step, step->name)) {
+            tally.total++;
+            tally.over += cm_task_is_over(task->state);
+            tally.good += task->state == CM_TASK_SUCCEEDED || (task->state == CM_TASK_SKIPPED && step->optional);
+            tally.cancelled += task->state == CM_TASK_CANCELLED;
+            tally.flawed += task->state == CM_TASK_FAILED || (task->state == CM_TASK_SKIPPED && *task->reason);
+        }
+    }
+    return tally;
+}
+
+static const char *check_job(struct sim_oracle *oracle, const struct cm_job_row *job)
+{
+    long bad = 0, cancelled = 0, flawed = 0;
+    for (size_t i = 0; i < oracle->pipeline->step_count; i++) {
+        const struct cm_step *step = &oracle->pipeline->steps[i];
+        struct tally tally = tally_step(oracle, job->id, step);
+        long expected = count_items(oracle, job, step, 0, "");
+        if (expected < 0) {
+            return oracle->problem;
+        }
+        if (expected != tally.total) {
+            return problem(oracle, "job %s: step %s has %ld tasks, not %ld", job->id, step->name, tally.total,
+                           expected);
+        }
+        if (tally.over != tally.total) {
+            return problem(oracle, "job %s is %s with %ld open tasks in %s", job->id, cm_job_state_name(job->state),
+                           tally.total - tally.over, step->name);
+        }
+        bad += !step->optional && tally.good < required(&step->need, tally.total);
+        cancelled += tally.cancelled;
+        flawed += tally.flawed;
+    }
+    int64_t state = job->cancel && cancelled ? CM_JOB_CANCELLED
+                    : bad                    ? CM_JOB_FAILED
+                    : flawed                 ? CM_JOB_PARTIAL
+                                             : CM_JOB_SUCCEEDED;
+    if (state != job->state) {
+        return problem(oracle, "job %s is %s and should be %s", job->id, cm_job_state_name(job->state),
+                       cm_job_state_name(state));
+    }
+    return NULL;
+}
+
+const char *sim_oracle_final(struct sim_oracle *oracle)
+{
+    const char *wrong = NULL;
+    for (size_t i = 0; i < oracle->tables[CM_TABLE_JOB].room && !wrong; i++) {
+        const struct sim_seen *found = oracle->tables[CM_TABLE_JOB].entries[i].value;
+        wrong = found ? check_job(oracle, found->row) : NULL;
+    }
+    return wrong;
+}
