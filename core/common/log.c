@@ -246,9 +246,25 @@ const char *cm_words(const char *english)
     return *english ? dgettext(DOMAIN, english) : english;
 }
 
+/* The user's locale was never generated on this machine, as on a small server: its language can
+ * still be spoken, in UTF-8. */
+static void use_absent_locale(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    const char *wanted = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !(wanted && *wanted); i++) {
+        wanted = getenv(names[i]);
+    }
+    if (setlocale(LC_ALL, "C.UTF-8") && wanted && *wanted) {
+        setenv("LANGUAGE", wanted, 0);
+    }
+}
+
 void cm_words_open(void)
 {
-    setlocale(LC_ALL, "");
+    if (!setlocale(LC_ALL, "")) {
+        use_absent_locale();
+    }
     setlocale(LC_NUMERIC, "C");
     char *folder = cm_place(CM_PLACE_LOCALE);
     bindtextdomain(DOMAIN, folder);
