@@ -4,8 +4,8 @@
     wer.py REFERENCE.txt HYPOTHESIS      prints errors, words and the rate in per cent
 
 HYPOTHESIS is plain text, or JSON: a `words` artifact ({"words":[{"t":…}]}), or several of them as
-one object a line. A reference in .tsv takes its last column. Case, punctuation and the way numbers
-are written do not count.
+one object a line. A reference in .tsv takes its last column. Case, punctuation, the way numbers
+are written, and who speaks ("ANN:" at the head of a line) do not count.
 """
 import json
 import re
@@ -29,6 +29,7 @@ def spell(number):
 
 def words_of(text):
     found = []
+    text = re.sub(r"(?:^|(?<=\s))[A-Z][A-Z]+:\s", " ", text)
     for word in re.findall(r"[0-9]+|[^\W\d_]+(?:['’][^\W\d_]+)*", text.lower()):
         word = word.replace("’", "'")
         if word.isdigit() and int(word) < 1000000:
