@@ -23,16 +23,25 @@
 
 #define NAME_CUT_BYTES 240
 
+static volatile sig_atomic_t has_daemon; /* from then on an interrupt is dealt with in order */
+static char *interrupted_line;
+
 static void on_signal(int number)
 {
     (void)number;
     cm_run_interrupted = 1;
+    if (!has_daemon) {
+        ssize_t ignored = write(STDERR_FILENO, interrupted_line, strlen(interrupted_line));
+        (void)ignored;
+        _exit(CM_EX_INTERRUPTED);
+    }
 }
 
 static void catch_signals(void)
 {
     static const int all[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_signal};
+    interrupted_line = cm_format("clipmaker: %s\n", _("interrupted; the same command goes on where it was"));
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         sigaction(all[i], &action, NULL);
     }
@@ -114,6 +123,7 @@ static int carry_out(struct cm_run *run)
         return status;
     }
     struct json_object *shown = NULL;
+    has_daemon = 1;
     status = cm_run_note_source(run);
     status = status ? status : cm_run_job(run, &shown);
     status = status ? status : cm_run_finish_result(run, shown);
@@ -133,8 +143,7 @@ static int print_failure(struct cm_run *run, int status)
 
 static void release(struct cm_run *run)
 {
-    char *texts[] = {run->source, run->dir, run->config, run->home,
-                     run->state,  run->job, run->told,   run->daemon.log_path};
+    char *texts[] = {run->source, run->dir, run->config, run->home, run->state, run->job, run->told};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
@@ -157,5 +166,6 @@ int cm_ctl_run(const struct cm_command *self, int argc, char **argv)
         status = print_failure(&run, status);
     }
     release(&run);
+    free(interrupted_line);
     return status;
 }

@@ -145,6 +145,13 @@ int cm_run_daemon_end(struct cm_run_daemon *daemon)
     return status;
 }
 
+void cm_run_daemon_release(struct cm_run_daemon *daemon)
+{
+    cm_run_daemon_end(daemon);
+    free(daemon->log_path);
+    daemon->log_path = NULL;
+}
+
 /* Its lines are JSON; one that is not comes from a library or from the system, and counts too. */
 static char *words_of_line(const char *line, size_t bytes)
 {

@@ -21,6 +21,8 @@ struct cm_run_daemon {
 int cm_run_daemon_start(struct cm_run_daemon *daemon, const char *config, const char *state, const char *output);
 /* Closes the socket and waits; kills it when it does not end. Its wait status, or -1. */
 int cm_run_daemon_end(struct cm_run_daemon *daemon);
+/* The same, and frees what it held. */
+void cm_run_daemon_release(struct cm_run_daemon *daemon);
 /* The text of the last warning or error in its log; "" when there is none. malloc'd. */
 char *cm_run_daemon_last_words(const struct cm_run_daemon *daemon);
 /* Path of a program of ours: beside this one, or where it was installed. malloc'd. */

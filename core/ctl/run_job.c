@@ -1,9 +1,11 @@
 /*
  * The job of a run: its daemon, from submit to the end.
  */
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "core/common/log.h"
@@ -16,9 +18,34 @@
 #include "core/ctl/run.h"
 
 #define WATCH_POLL_MS 250
+#define ROOM_MIN_BYTES (1024 * 1024)
+#define START_AGAIN (-1)      /* no exit status: there is room again */
 #define HELD_PATIENCE_MS 2000 /* a hold that only a person can lift counts when it lasts */
 
 /* ---- Talking to the daemon ----------------------------------------------------------------- */
+
+/* ENOSPC or EROFS when nothing can be kept in the state folder, else 0. */
+static int lack_of_room(const struct cm_run *run)
+{
+    struct statvfs info;
+    if (statvfs(run->home, &info)) {
+        return 0;
+    }
+    if (info.f_flag & ST_RDONLY) {
+        return EROFS;
+    }
+    return (uint64_t)info.f_bavail * info.f_frsize < ROOM_MIN_BYTES ? ENOSPC : 0;
+}
+
+/* A daemon that could keep nothing, not even its log, is started again when there is room. */
+static int wait_until_room(struct cm_run *run)
+{
+    int status = 0;
+    while (status == 0 && (errno = lack_of_room(run)) != 0) {
+        status = cm_run_wait_for_room(run, run->home);
+    }
+    return status ? status : START_AGAIN;
+}
 
 /* It ended without being asked to: its own last words say why, if there were some. */
 static int fail_daemon_gone(struct cm_run *run)
@@ -27,12 +54,15 @@ static int fail_daemon_gone(struct cm_run *run)
         return cm_run_fail_interrupted(run);
     }
     int ended = cm_run_daemon_end(&run->daemon);
+    if (lack_of_room(run)) {
+        return wait_until_room(run);
+    }
     int by_itself = ended >= 0 && WIFEXITED(ended) && WEXITSTATUS(ended) >= EX__BASE && WEXITSTATUS(ended) <= EX__MAX;
     int status = by_itself ? WEXITSTATUS(ended) : EX_TEMPFAIL;
     char *said = cm_run_daemon_last_words(&run->daemon);
     char *words = by_itself && *said
                       ? cm_strdup(said)
-                      : cm_format(_("clipmakerd died; run the same command again (its log: %s)"), run->daemon.log_path);
+                      : cm_format(_("clipmakerd died; run the same command again (its log: %s/log)"), run->state);
     status = cm_run_fail(run, status, status == EX_CONFIG ? "config" : "internal", words);
     free(words);
     free(said);
@@ -147,7 +177,7 @@ static int judge_end(struct cm_run *run, struct json_object *summary)
     if (!strcmp(state, "cancelled")) {
         return cm_run_fail(run, EX_TEMPFAIL, state, *words ? words : _("the job was cancelled"));
     }
-    char *fallback = cm_format(_("the job failed; see %s"), run->daemon.log_path);
+    char *fallback = cm_format(_("the job failed; see %s/log"), run->state);
     int status = cm_run_fail(run, cm_ctl_status_of_reason(reason), reason, *words ? words : fallback);
     free(fallback);
     return status;
@@ -201,7 +231,7 @@ static int follow(struct cm_run *run)
     return status;
 }
 
-int cm_run_job(struct cm_run *run, struct json_object **shown)
+static int run_once(struct cm_run *run, struct json_object **shown)
 {
     int status = cm_run_daemon_start(&run->daemon, run->config, run->state, run->dir);
     status = status ? status : submit(run);
@@ -209,8 +239,17 @@ int cm_run_job(struct cm_run *run, struct json_object **shown)
     if (status == 0) {
         *shown = show(run, &status);
     }
-    if (run->daemon.client) {
-        cm_run_daemon_end(&run->daemon);
-    }
+    cm_run_daemon_release(&run->daemon);
+    return status;
+}
+
+int cm_run_job(struct cm_run *run, struct json_object **shown)
+{
+    int status;
+    do {
+        free(run->job);
+        run->job = NULL;
+        status = run_once(run, shown);
+    } while (status == START_AGAIN);
     return status;
 }
