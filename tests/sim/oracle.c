@@ -11,8 +11,6 @@
 
 #include "core/common/text.h"
 
-#define RELEASED 99 /* a kind of change of our own */
-
 struct sim_seen {
     char *key;
     void *row;
@@ -22,6 +20,7 @@ struct sim_seen {
 struct sim_noted {
     uint64_t id;
     struct cm_change *changes;
+    char *released; /* changes that let a task go which waited for others */
     size_t count;
 };
 
@@ -134,6 +133,7 @@ static void free_noted(struct sim_noted *noted)
         cm_row_free(noted->changes[i].table, noted->changes[i].row);
     }
     free(noted->changes);
+    free(noted->released);
 }
 
 void sim_oracle_crash(struct sim_oracle *oracle)
@@ -180,6 +180,7 @@ void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
     struct sim_noted *noted = &oracle->noted[oracle->noted_count++];
     *noted = (struct sim_noted){.id = set->id};
     noted->changes = cm_alloc((set->count + 1) * sizeof *noted->changes);
+    noted->released = cm_alloc(set->count + 1);
     for (size_t i = 0; i < set->count; i++) {
         const struct cm_change *change = &set->changes[i];
         if (change->kind == CM_CHANGE_PUT && is_watched(change->table)) {
@@ -359,16 +360,14 @@ static const char *check_change(struct sim_oracle *oracle, const struct cm_chang
 }
 
 /* It waited for others, and does so no longer: its join fired. */
-static void mark_released(const struct sim_oracle *oracle, struct cm_change *change)
+static int is_released(const struct sim_oracle *oracle, const struct cm_change *change)
 {
     const struct cm_task_row *row = change->row;
     const struct cm_task_row *old =
         change->table == CM_TABLE_TASK ? sim_oracle_task(oracle, row->job, row->step, row->item) : NULL;
     int waited = !old || old->state == CM_TASK_BLOCKED || cm_task_is_over(old->state);
-    if (change->table == CM_TABLE_TASK && waited &&
-        (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED)) {
-        change->kind = RELEASED;
-    }
+    return change->table == CM_TABLE_TASK && waited &&
+           (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED);
 }
 
 static const char *merge(struct sim_oracle *oracle, const struct sim_noted *noted)
@@ -376,14 +375,14 @@ static const char *merge(struct sim_oracle *oracle, const struct sim_noted *note
     const char *wrong = NULL;
     for (size_t i = 0; i < noted->count && !wrong; i++) {
         wrong = check_change(oracle, &noted->changes[i]);
-        mark_released(oracle, &noted->changes[i]);
+        noted->released[i] = (char)is_released(oracle, &noted->changes[i]);
     }
     for (size_t i = 0; i < noted->count; i++) {
         remember(oracle, noted->changes[i].table, noted->changes[i].row);
     }
     for (size_t i = 0; i < noted->count && !wrong; i++) {
         const struct cm_task_row *task = noted->changes[i].row;
-        if (noted->changes[i].kind == RELEASED) {
+        if (noted->released[i]) {
             wrong = check_join(oracle, task);
         }
     }

@@ -85,6 +85,10 @@ static char *pipeline_text(struct sim_random *random)
                      sim_chance(random, 500) ? ",\"each\":\"moment\"" : "");
         add_common(&text, random, NULL);
     }
+    if (sim_chance(random, 150)) { /* keys of two makers: the earlier one's must be remembered */
+        cm_text_add(&text, ",{\"step\":\"both\",\"builtin\":\"both\",\"after\":[\"choose\"],\"each\":\"moment*chunk\"");
+        add_common(&text, random, NULL);
+    }
     cm_text_addf(
         &text,
         ",{\"step\":\"clip\",\"stage\":\"render\",\"use\":[%s],\"after\":[\"choose\"%s],\"each\":\"moment*format\"",

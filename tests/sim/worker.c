@@ -119,7 +119,7 @@ static void check_inputs(struct sim_world *world, const struct cm_start *start)
             sim_fail(world, "%s/%s sees %d media", start->step, start->item, media);
         }
     }
-    if (step->each_count && !strcmp(step->each[0], "chunk") && chunks != 1) { /* its maker succeeded */
+    if (step->each_count && !strcmp(step->each[0], "chunk") && chunks != 1) {
         sim_fail(world, "%s/%s sees %d chunks", start->step, start->item, chunks);
     }
 }
