@@ -371,8 +371,9 @@ static void on_message(void *arg, struct json_object *message)
     }
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         if (!strcmp(messages[i].type, type)) {
-            messages[i].take(attempt, message);
-            cm_daemon_pump_soon(attempt->all->daemon);
+            struct cm_daemon *daemon = attempt->all->daemon;
+            messages[i].take(attempt, message); /* the attempt may be over and gone after this */
+            cm_daemon_pump_soon(daemon);
             return;
         }
     }
