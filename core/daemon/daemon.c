@@ -5,6 +5,7 @@
 
 #include <clipmaker/plugin.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,16 @@ static void end_if_drained(struct cm_daemon *daemon)
     }
 }
 
+/* With the last job its memory goes, also from the heap: an idle daemon is a small one. */
+static void trim_when_idle(struct cm_daemon *daemon)
+{
+    int busy = cm_engine_job_count(daemon->engine) > 0;
+    if (daemon->was_busy && !busy) {
+        malloc_trim(0);
+    }
+    daemon->was_busy = busy;
+}
+
 void cm_daemon_pump(struct cm_daemon *daemon)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -199,6 +210,7 @@ void cm_daemon_pump(struct cm_daemon *daemon)
         }
     }
     set_due(daemon);
+    trim_when_idle(daemon);
     end_if_drained(daemon);
 }
 

@@ -57,7 +57,7 @@ struct cm_daemon {
     struct cm_reload *reload;
     struct event *pump, *due, *drain, *store_ready;
     int64_t drain_until_boot_ms;
-    int drain_over;
+    int drain_over, was_busy;
     char *state; /* absolute, without links */
     int lock_fd;
     char boot[37];
