@@ -1,0 +1,328 @@
+/*
+ * The scheduler: limits, exact rates, the breaker, fair share, priority with ageing, and that
+ * nobody starves.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/common/text.h"
+#include "core/daemon/heap.h"
+#include "core/daemon/index.h"
+#include "core/daemon/sched.h"
+
+static struct cm_queue *new_queue(struct cm_sched *sched, const char *name, int limit, int64_t rate_us)
+{
+    struct cm_queue_options options = {limit, rate_us, 3, 1000, 100};
+    struct cm_queue *queue = cm_sched_queue(sched, name);
+    cm_queue_configure(queue, &options);
+    return queue;
+}
+
+static void end(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, enum cm_run how)
+{
+    cm_sched_released(sched, entry, entry->started_ms);
+    cm_sched_ended(sched, entry, now_ms, how, 0);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(3);
+    struct cm_queue *one = new_queue(sched, "one", 2, 0), *two = new_queue(sched, "two", 5, 0);
+    struct cm_sched_entry entries[8] = {0}, *picked[3];
+    for (int i = 0; i < 8; i++) {
+        cm_sched_add(sched, i < 4 ? one : two, &entries[i], "o", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        picked[i] = cm_sched_pick(sched, 0);
+        assert_non_null(picked[i]);
+    }
+    assert_ptr_equal(picked[0], &entries[0]);
+    assert_ptr_equal(picked[1], &entries[1]);
+    assert_ptr_equal(picked[2], &entries[4]); /* the first queue is full */
+    assert_null(cm_sched_pick(sched, 0));     /* and now the slots are */
+    assert_true(cm_sched_full(sched));
+    end(sched, picked[2], 5, CM_RUN_GOOD);
+    assert_ptr_equal(cm_sched_pick(sched, 5), &entries[5]);
+    cm_sched_remove(sched, &entries[6]);
+    cm_sched_remove(sched, &entries[6]);
+    assert_int_equal(cm_sched_waiting(sched), 3);
+    assert_int_equal(cm_queue_running(one), 2);
+    cm_sched_free(sched);
+}
+
+/* Never more than the rate in any second, and not a millisecond later than it allows. */
+static void test_rate(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(100);
+    struct cm_queue *queue = new_queue(sched, "q", 100, 200000);
+    struct cm_sched_entry entries[20] = {0};
+    int64_t starts[20], now_ms = 0;
+    for (int i = 0; i < 20; i++) {
+        cm_sched_add(sched, queue, &entries[i], "o", i);
+    }
+    for (int i = 0; i < 20; i++) {
+        int64_t due_ms = cm_sched_next_due(sched, now_ms);
+        assert_true(due_ms < INT64_MAX);
+        if (due_ms > now_ms) {
+            assert_null(cm_sched_pick(sched, due_ms - 1));
+            now_ms = due_ms;
+        }
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        assert_non_null(entry);
+        assert_null(cm_sched_pick(sched, now_ms + 5000)); /* its start is not durable yet */
+        now_ms += i % 3 * 50;                             /* a slow commit */
+        cm_sched_released(sched, entry, now_ms);
+        starts[i] = now_ms;
+        if (i > 0) {
+            assert_true(starts[i] - starts[i - 1] >= 200);
+            assert_true(starts[i] - starts[i - 1] <= 300);
+        }
+    }
+    cm_sched_free(sched);
+}
+
+static void test_breaker(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(10);
+    struct cm_queue *queue = new_queue(sched, "q", 2, 0);
+    struct cm_sched_entry entries[20] = {0};
+    int64_t until;
+    for (int i = 0; i < 20; i++) {
+        cm_sched_add(sched, queue, &entries[i], "o", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(cm_queue_look(queue, 0, &until), CM_QUEUE_OPEN);
+        end(sched, cm_sched_pick(sched, 0), 0, CM_RUN_FAILED);
+    }
+    assert_int_equal(cm_queue_look(queue, 0, &until), CM_QUEUE_RESTING);
+    assert_int_equal(until, 1000);
+    assert_null(cm_sched_pick(sched, 999));
+    assert_int_equal(cm_sched_next_due(sched, 0), 1000);
+    struct cm_sched_entry *probe = cm_sched_pick(sched, 1000);
+    assert_non_null(probe);
+    assert_null(cm_sched_pick(sched, 1000)); /* half open: one only */
+    end(sched, probe, 1100, CM_RUN_FAILED);
+    assert_null(cm_sched_pick(sched, 3099)); /* twice as long */
+    probe = cm_sched_pick(sched, 3100);
+    assert_non_null(probe);
+    end(sched, probe, 3200, CM_RUN_NEUTRAL); /* says nothing: still half open */
+    probe = cm_sched_pick(sched, 3200);
+    assert_null(cm_sched_pick(sched, 3200));
+    end(sched, probe, 3300, CM_RUN_GOOD);
+    assert_non_null(cm_sched_pick(sched, 3300));
+    assert_non_null(cm_sched_pick(sched, 3300));
+    assert_int_equal(cm_sched_breaks(sched), 2);
+    cm_sched_free(sched);
+}
+
+static void test_nostart_rests_at_once(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(10);
+    struct cm_queue *queue = new_queue(sched, "q", 2, 0);
+    struct cm_sched_entry entries[2] = {0};
+    cm_sched_add(sched, queue, &entries[0], "o", 0);
+    cm_sched_add(sched, queue, &entries[1], "o", 1);
+    end(sched, cm_sched_pick(sched, 0), 0, CM_RUN_NOSTART);
+    assert_null(cm_sched_pick(sched, 0));
+    assert_true(cm_queue_resting(queue, 0));
+    assert_non_null(cm_sched_pick(sched, 1000));
+    cm_sched_free(sched);
+}
+
+static void test_asked_to_wait(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(10);
+    struct cm_queue *queue = new_queue(sched, "q", 2, 0);
+    struct cm_sched_entry entries[2] = {0};
+    cm_sched_add(sched, queue, &entries[0], "o", 0);
+    cm_sched_add(sched, queue, &entries[1], "o", 1);
+    cm_sched_ended(sched, cm_sched_pick(sched, 0), 10, CM_RUN_GOOD, 500);
+    assert_null(cm_sched_pick(sched, 509));
+    assert_int_equal(cm_sched_next_due(sched, 10), 510);
+    assert_non_null(cm_sched_pick(sched, 510));
+    cm_sched_free(sched);
+}
+
+/* One owner with a thousand tasks, one with ten that come later: they take turns. */
+static void test_fair_share(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(1);
+    struct cm_queue *queue = new_queue(sched, "q", 1, 0);
+    struct cm_sched_entry *entries = cm_alloc(1010 * sizeof *entries);
+    int64_t now_ms = 0;
+    int small = 0;
+    for (int i = 0; i < 1000; i++) {
+        cm_sched_add(sched, queue, &entries[i], "big", i);
+    }
+    for (int i = 0; i < 50; i++, now_ms += 100) {
+        end(sched, cm_sched_pick(sched, now_ms), now_ms + 100, CM_RUN_GOOD);
+    }
+    for (int i = 1000; i < 1010; i++) {
+        cm_sched_add(sched, queue, &entries[i], "small", 100000 + i);
+    }
+    for (int i = 0; i < 22; i++, now_ms += 100) {
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        small += entry >= entries + 1000;
+        end(sched, entry, now_ms + 100, CM_RUN_GOOD);
+    }
+    assert_int_equal(small, 10);
+    cm_sched_free(sched);
+    free(entries);
+}
+
+/* Who takes ten times as long gets a tenth of the starts. */
+static void test_share_is_by_time(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(1);
+    struct cm_queue *queue = new_queue(sched, "q", 1, 0);
+    struct cm_sched_entry *entries = cm_alloc(2000 * sizeof *entries);
+    int64_t now_ms = 0, time[2] = {0};
+    for (int i = 0; i < 2000; i++) {
+        cm_sched_add(sched, queue, &entries[i], i < 1000 ? "slow" : "quick", i);
+    }
+    for (int i = 0; i < 500; i++) {
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        int quick = entry >= entries + 1000;
+        now_ms += quick ? 100 : 1000;
+        time[quick] += quick ? 100 : 1000;
+        end(sched, entry, now_ms, CM_RUN_GOOD);
+    }
+    assert_in_range(time[0] * 100 / (time[0] + time[1]), 45, 55);
+    cm_sched_free(sched);
+    free(entries);
+}
+
+/* Higher priority first, but a stream of it does not hold up the rest for ever. */
+static void test_nobody_starves(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(1);
+    struct cm_queue *queue = new_queue(sched, "q", 1, 0);
+    struct cm_sched_entry *entries = cm_alloc(5000 * sizeof *entries), patient = {0};
+    int64_t now_ms = 0, waited = -1;
+    cm_sched_add(sched, queue, &patient, "o", cm_sched_key(0, -10, 0));
+    for (int i = 0; i < 5000; i++, now_ms += 1000) {
+        cm_sched_add(sched, queue, &entries[i], "o", cm_sched_key(now_ms, 10, 0));
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        if (entry == &patient) {
+            waited = now_ms;
+            break;
+        }
+        end(sched, entry, now_ms + 1000, CM_RUN_GOOD);
+    }
+    assert_in_range(waited, 19 * 60000, 21 * 60000); /* twenty points: twenty minutes */
+    cm_sched_free(sched);
+    free(entries);
+}
+
+static void test_nearly_done_first(void **state)
+{
+    (void)state;
+    assert_true(cm_sched_key(1000, 0, 0.9) < cm_sched_key(0, 0, 0.1));
+    assert_true(cm_sched_key(1000, 1, 0) < cm_sched_key(0, 0, 0));
+    assert_true(cm_sched_key(0, 0, 0) < cm_sched_key(700000, 0, 1.0)); /* but it does not overtake for ever */
+}
+
+static void test_many_owners(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(1);
+    struct cm_queue *queue = new_queue(sched, "q", 1, 0);
+    struct cm_sched_entry entry = {0};
+    char name[32];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(name, sizeof name, "owner%d", i);
+        cm_sched_add(sched, queue, &entry, name, i);
+        end(sched, cm_sched_pick(sched, i), i, CM_RUN_GOOD);
+    }
+    assert_int_equal(cm_sched_running(sched), 0);
+    assert_int_equal(cm_sched_waiting(sched), 0);
+    cm_sched_free(sched);
+}
+
+/* ---- Heap and index under them --------------------------------------------------------------- */
+
+static void test_heap(void **state)
+{
+    (void)state;
+    struct cm_heap heap = {0};
+    struct cm_heap_node nodes[500] = {{0}};
+    unsigned random = 1;
+    for (int i = 0; i < 500; i++) {
+        random = random * 1103515245 + 12345;
+        nodes[i].key = random >> 16 & 0xff;
+        nodes[i].tie = i;
+        cm_heap_add(&heap, &nodes[i]);
+    }
+    for (int i = 0; i < 500; i += 3) {
+        cm_heap_remove(&heap, &nodes[i]);
+        cm_heap_remove(&heap, &nodes[i]);
+    }
+    for (int i = 1; i < 500; i += 3) {
+        cm_heap_move(&heap, &nodes[i], 1000 - nodes[i].key, i);
+    }
+    int64_t key = INT64_MIN, tie = INT64_MIN;
+    size_t count = 0;
+    for (struct cm_heap_node *top; (top = cm_heap_top(&heap)); count++) {
+        assert_true(top->key > key || (top->key == key && top->tie > tie));
+        key = top->key;
+        tie = top->tie;
+        cm_heap_remove(&heap, top);
+    }
+    assert_int_equal(count, 333);
+    cm_heap_free(&heap);
+}
+
+static void test_index(void **state)
+{
+    (void)state;
+    struct cm_index index = {0};
+    char names[1000][8];
+    assert_null(cm_index_get(&index, "none"));
+    cm_index_remove(&index, "none");
+    for (int i = 0; i < 1000; i++) {
+        snprintf(names[i], sizeof names[i], "k%d", i);
+        cm_index_put(&index, names[i], names[i]);
+    }
+    for (int i = 0; i < 1000; i += 2) {
+        cm_index_remove(&index, names[i]);
+    }
+    for (int i = 0; i < 1000; i++) {
+        assert_ptr_equal(cm_index_get(&index, names[i]), i % 2 ? names[i] : NULL);
+    }
+    assert_int_equal(index.count, 500);
+    cm_index_free(&index);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_nostart_rests_at_once),
+        cmocka_unit_test(test_asked_to_wait),
+        cmocka_unit_test(test_fair_share),
+        cmocka_unit_test(test_share_is_by_time),
+        cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_nearly_done_first),
+        cmocka_unit_test(test_many_owners),
+        cmocka_unit_test(test_heap),
+        cmocka_unit_test(test_index),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
