@@ -5,52 +5,12 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/message.h"
-#include "core/common/text.h"
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
-#include "core/daemon/store.h"
-
-static void add_line(void *arg, const char *line)
-{
-    json_object_array_add(arg, json_object_new_string(line));
-}
-
-/* Nothing is written here, so nothing is applied. */
-static void no_word(void *arg, uint64_t set, enum cm_applied how, const char *words)
-{
-    (void)arg;
-    (void)set;
-    (void)how;
-    (void)words;
-}
-
-/* What is wrong, as an array of lines; NULL after a line on stderr, with *status. */
-static struct json_object *look_myself(const char *state, const char *store, int thorough, int *status)
-{
-    char *url = cm_format("sqlite:%s", store), *error = NULL;
-    struct cm_store *opened = cm_store_open(url, no_word, NULL, &error);
-    free(url);
-    if (!opened) {
-        *status = cm_ctl_fail(EX_TEMPFAIL, "%s", error);
-        free(error);
-        return NULL;
-    }
-    struct json_object *found = json_object_new_array();
-    long count = thorough ? cm_store_check_thorough(opened, state, add_line, found)
-                          : cm_store_check(opened, state, add_line, found);
-    cm_store_close(opened);
-    if (count < 0) {
-        *status = cm_ctl_fail(EX_TEMPFAIL, _("%s: cannot be read; check the disk"), store);
-        json_object_put(found);
-        return NULL;
-    }
-    return found;
-}
+#include "core/ctl/offline.h"
 
 static struct json_object *ask_daemon(const struct cm_where *where, int *status)
 {
@@ -60,14 +20,10 @@ static struct json_object *ask_daemon(const struct cm_where *where, int *status)
     return found;
 }
 
-/* A socket that nobody serves is left behind when a daemon is killed. */
 static struct json_object *find_wrongs(const struct cm_where *where, int thorough, int *status)
 {
-    char *state = where->state ? cm_path_absolute(where->state) : cm_place(CM_PLACE_STATE);
-    char *store = cm_path_join(state, "store.sqlite");
-    int offline = !where->socket && cm_file_bytes(store) >= 0 && !cm_client_answers(where);
-    struct json_object *found = offline ? look_myself(state, store, thorough, status) : ask_daemon(where, status);
-    free(store);
+    char *state = cm_offline_state(where);
+    struct json_object *found = state ? cm_offline_fsck(state, thorough, status) : ask_daemon(where, status);
     free(state);
     return found;
 }

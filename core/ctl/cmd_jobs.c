@@ -14,6 +14,7 @@
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/grid.h"
+#include "core/ctl/offline.h"
 #include "core/ctl/progress.h"
 
 #define WATCH_POLL_MS 60000
@@ -67,7 +68,8 @@ static void print_jobs(struct json_object *jobs)
     for (size_t i = 0; jobs && i < json_object_array_length(jobs); i++) {
         struct json_object *job = json_object_array_get_idx(jobs, i);
         char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
-        char *done = cm_format("%3.0f%%", cm_json_real(job, "progress", 0) * 100);
+        double progress = cm_json_real(job, "progress", -1); /* an offline job has none */
+        char *done = progress < 0 ? cm_strdup("") : cm_format("%3.0f%%", progress * 100);
         cm_grid_add(&grid, (const char *[]){cm_json_text(job, "id", ""), state, done, cm_json_text(job, "owner", ""),
                                             created, cm_json_text(job, "source", "")});
         free(done);
@@ -75,6 +77,22 @@ static void print_jobs(struct json_object *jobs)
         free(state);
     }
     cm_grid_print(&grid);
+}
+
+static struct json_object *ask_jobs(const struct cm_where *where, const char *owner, long long limit, int *status)
+{
+    char *state = cm_offline_state(where);
+    if (state) {
+        struct json_object *answer = cm_offline_jobs(state, owner, limit, status);
+        free(state);
+        return answer;
+    }
+    struct json_object *request = cm_client_request("jobs");
+    json_object_object_add(request, "limit", json_object_new_int64(limit));
+    if (owner) {
+        json_object_object_add(request, "owner", json_object_new_string(owner));
+    }
+    return cm_client_once(where, request, status);
 }
 
 int cm_ctl_jobs(const struct cm_command *self, int argc, char **argv)
@@ -96,12 +114,7 @@ int cm_ctl_jobs(const struct cm_command *self, int argc, char **argv)
         free(error);
         return cm_ctl_fail(EX_USAGE, _("--limit %s: must be a number from 1"), limit);
     }
-    struct json_object *request = cm_client_request("jobs");
-    json_object_object_add(request, "limit", json_object_new_int64(count));
-    if (owner) {
-        json_object_object_add(request, "owner", json_object_new_string(owner));
-    }
-    struct json_object *answer = cm_client_once(&looked.where, request, &status);
+    struct json_object *answer = ask_jobs(&looked.where, owner, count, &status);
     if (!answer) {
         return status;
     }
@@ -185,6 +198,15 @@ static struct json_object *about_job(const char *what, const char *job)
     return request;
 }
 
+static struct json_object *ask_show(const struct cm_where *where, const char *job, int *status)
+{
+    char *state = cm_offline_state(where);
+    struct json_object *shown =
+        state ? cm_offline_show(state, job, status) : cm_client_once(where, about_job("show", job), status);
+    free(state);
+    return shown;
+}
+
 int cm_ctl_show(const struct cm_command *self, int argc, char **argv)
 {
     struct looked looked = {0};
@@ -192,7 +214,7 @@ int cm_ctl_show(const struct cm_command *self, int argc, char **argv)
     if (parse(self, argc, argv, 1, 1, &looked, NULL, &status) == CM_PARSED_STOP) {
         return status;
     }
-    struct json_object *shown = cm_client_once(&looked.where, about_job("show", argv[looked.first]), &status);
+    struct json_object *shown = ask_show(&looked.where, argv[looked.first], &status);
     if (!shown) {
         return status;
     }

@@ -1,0 +1,247 @@
+/*
+ * A state folder that no clipmakerd serves.
+ */
+#include "core/ctl/offline.h"
+
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/common/file.h"
+#include "core/common/log.h"
+#include "core/common/message.h"
+#include "core/common/text.h"
+#include "core/ctl/client.h"
+#include "core/ctl/ctl.h"
+#include "core/daemon/store.h"
+
+#define POLL_MS 1000
+
+/* One query under way. */
+struct reading {
+    struct json_object *rows;
+    const char *state;
+    int over;
+    char *error;
+};
+
+static char *store_path(const char *state)
+{
+    return cm_path_join(state, "store.sqlite");
+}
+
+char *cm_offline_state(const struct cm_where *where)
+{
+    char *state = where->state ? cm_path_absolute(where->state) : cm_place(CM_PLACE_STATE);
+    char *store = store_path(state);
+    /* A socket that nobody serves is left behind when a daemon is killed. */
+    int offline = !where->socket && cm_file_bytes(store) >= 0 && !cm_client_answers(where);
+    free(store);
+    if (!offline) {
+        free(state);
+    }
+    return offline ? state : NULL;
+}
+
+/* Nothing is written here, so nothing is applied. */
+static void no_word(void *arg, uint64_t set, enum cm_applied how, const char *words)
+{
+    (void)arg;
+    (void)set;
+    (void)how;
+    (void)words;
+}
+
+static struct cm_store *open_store(const char *state, int *status)
+{
+    char *path = store_path(state), *url = cm_format("sqlite:%s", path), *error = NULL;
+    struct cm_store *store = cm_store_open(url, no_word, NULL, &error);
+    if (!store) {
+        *status = cm_ctl_fail(EX_TEMPFAIL, "%s", error);
+    }
+    free(error);
+    free(url);
+    free(path);
+    return store;
+}
+
+/* ---- Rows as JSON -------------------------------------------------------------------------- */
+
+/* The word that stands for a number, or NULL when the number says it all. */
+static const char *word_of(enum cm_table table, const char *column, int64_t number)
+{
+    if (!strcmp(column, "held_by")) {
+        return number ? cm_hold_name(number) : "";
+    }
+    if (strcmp(column, "state")) {
+        return NULL;
+    }
+    return table == CM_TABLE_JOB      ? cm_job_state_name(number)
+           : table == CM_TABLE_TASK   ? cm_task_state_name(number)
+           : table == CM_TABLE_EFFECT ? cm_effect_state_name(number)
+                                      : NULL;
+}
+
+static struct json_object *text_value(const char *state, enum cm_table table, const char *column, const char *text)
+{
+    if (table == CM_TABLE_ARTIFACT && !strcmp(column, "path") && *text != '/') {
+        char *path = cm_path_join(state, text);
+        struct json_object *value = json_object_new_string(path);
+        free(path);
+        return value;
+    }
+    if (table == CM_TABLE_ARTIFACT && !strcmp(column, "facts")) {
+        char *error = NULL;
+        struct json_object *facts = cm_json_parse(text, strlen(text), &error);
+        free(error);
+        return facts ? facts : json_object_new_object();
+    }
+    return json_object_new_string(text);
+}
+
+static struct json_object *row_object(const char *state, enum cm_table table, const void *row)
+{
+    const struct cm_row_type *type = cm_row_type(table);
+    struct json_object *object = json_object_new_object();
+    for (size_t i = 0; i < type->column_count; i++) {
+        const struct cm_column *column = &type->columns[i];
+        const char *field = (const char *)row + column->offset;
+        struct json_object *value;
+        if (column->type == CM_COLUMN_INT) {
+            int64_t number;
+            memcpy(&number, field, sizeof number);
+            const char *word = word_of(table, column->name, number);
+            value = word ? json_object_new_string(word) : json_object_new_int64(number);
+        } else {
+            const char *text;
+            memcpy(&text, field, sizeof text);
+            value = text_value(state, table, column->name, text);
+        }
+        json_object_object_add(object, column->name, value);
+    }
+    return object;
+}
+
+static void on_row(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct reading *reading = arg;
+    if (row) {
+        json_object_array_add(reading->rows, row_object(reading->state, table, row));
+        return;
+    }
+    reading->error = error ? cm_strdup(error) : NULL;
+    reading->over = 1;
+}
+
+/* The rows of a query as an array; NULL after a line on stderr. */
+static struct json_object *read_rows(struct cm_store *store, const char *state, const struct cm_query *query,
+                                     int *status)
+{
+    struct reading reading = {.rows = json_object_new_array(), .state = state};
+    cm_store_query(store, query, on_row, &reading);
+    while (!reading.over) {
+        struct pollfd wait = {.fd = cm_store_fd(store), .events = POLLIN};
+        poll(&wait, 1, POLL_MS);
+        cm_store_dispatch(store);
+    }
+    if (reading.error) {
+        *status = cm_ctl_fail(EX_TEMPFAIL, "%s", reading.error);
+        json_object_put(reading.rows);
+        reading.rows = NULL;
+    }
+    free(reading.error);
+    return reading.rows;
+}
+
+/* ---- The answers --------------------------------------------------------------------------- */
+
+struct json_object *cm_offline_jobs(const char *state, const char *owner, long long limit, int *status)
+{
+    struct cm_store *store = open_store(state, status);
+    if (!store) {
+        return NULL;
+    }
+    struct cm_query query = {.table = CM_TABLE_JOB, .owner = owner, .limit = limit};
+    struct json_object *jobs = read_rows(store, state, &query, status), *answer = NULL;
+    if (jobs) {
+        answer = json_object_new_object();
+        json_object_object_add(answer, "jobs", jobs);
+    }
+    cm_store_close(store);
+    return answer;
+}
+
+static int add_rows(struct json_object *shown, const char *name, struct cm_store *store, const char *state,
+                    enum cm_table table, const char *job)
+{
+    int status = 0;
+    struct cm_query query = {.table = table, .job = job};
+    struct json_object *rows = read_rows(store, state, &query, &status);
+    if (rows) {
+        json_object_object_add(shown, name, rows);
+    }
+    return status;
+}
+
+/* {"job":{…}, "tasks":[…], …} from {"jobs":[one]}. */
+static int take_job(struct json_object *shown, const char *job)
+{
+    struct json_object *jobs = cm_json_array(shown, "jobs");
+    if (!jobs || json_object_array_length(jobs) == 0) {
+        return cm_ctl_fail(EX_NOINPUT, _("there is no job %s"), job);
+    }
+    json_object_object_add(shown, "job", json_object_get(json_object_array_get_idx(jobs, 0)));
+    json_object_object_del(shown, "jobs");
+    return 0;
+}
+
+struct json_object *cm_offline_show(const char *state, const char *job, int *status)
+{
+    static const struct {
+        const char *name;
+        enum cm_table table;
+    } parts[] = {
+        {"jobs", CM_TABLE_JOB},           {"tasks", CM_TABLE_TASK},     {"attempts", CM_TABLE_ATTEMPT},
+        {"artifacts", CM_TABLE_ARTIFACT}, {"effects", CM_TABLE_EFFECT},
+    };
+    struct cm_store *store = open_store(state, status);
+    if (!store) {
+        return NULL;
+    }
+    struct json_object *shown = json_object_new_object();
+    *status = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && *status == 0; i++) {
+        *status = add_rows(shown, parts[i].name, store, state, parts[i].table, job);
+    }
+    *status = *status ? *status : take_job(shown, job);
+    cm_store_close(store);
+    if (*status) {
+        json_object_put(shown);
+        shown = NULL;
+    }
+    return shown;
+}
+
+static void add_line(void *arg, const char *line)
+{
+    json_object_array_add(arg, json_object_new_string(line));
+}
+
+struct json_object *cm_offline_fsck(const char *state, int thorough, int *status)
+{
+    struct cm_store *store = open_store(state, status);
+    if (!store) {
+        return NULL;
+    }
+    struct json_object *found = json_object_new_array();
+    long count = thorough ? cm_store_check_thorough(store, state, add_line, found)
+                          : cm_store_check(store, state, add_line, found);
+    cm_store_close(store);
+    if (count < 0) {
+        *status = cm_ctl_fail(EX_TEMPFAIL, _("%s: its store cannot be read; check the disk"), state);
+        json_object_put(found);
+        found = NULL;
+    }
+    return found;
+}
