@@ -13,32 +13,37 @@
 
 /* How many items of a step must succeed. */
 struct cm_need {
-    enum { CM_NEED_ALL = 1, CM_NEED_ANY, CM_NEED_COUNT, CM_NEED_PERCENT } kind;
+    enum {
+        CM_NEED_ALL = 1,
+        CM_NEED_ANY,
+        CM_NEED_COUNT,
+        CM_NEED_PERCENT
+    } kind;
     int64_t number;
 };
 
 struct cm_step {
     char *name;
-    int stage;        /* enum cm_stage, 0 for a built-in step */
-    char *builtin;    /* "windows", "choose", or "" */
-    char *ask;        /* llm: question */
-    char **use;       /* instance names: the fallback chain; "target" stands for the item's own */
+    int stage;     /* enum cm_stage, 0 for a built-in step */
+    char *builtin; /* "windows", "choose", or "" */
+    char *ask;     /* llm: question */
+    char **use;    /* instance names: the fallback chain; "target" stands for the item's own */
     size_t use_count;
-    size_t *after;    /* indices of earlier steps */
+    size_t *after; /* indices of earlier steps */
     size_t after_count;
     char *each[CM_MAX_DIMENSIONS]; /* dimensions of its items, outermost first */
     size_t each_count;
-    char *makes;      /* dimension whose items it makes, or "" */
+    char *makes; /* dimension whose items it makes, or "" */
     struct cm_need need;
-    int optional;     /* its failure lets the job go on: tasks become skipped */
-    int64_t tries;    /* on each link of the chain, ≥ 1 */
+    int optional;  /* its failure lets the job go on: tasks become skipped */
+    int64_t tries; /* on each link of the chain, ≥ 1 */
     int64_t warn_ms, deadline_ms;
 };
 
 struct cm_pipeline {
-    char *id;   /* hash of json */
+    char *id; /* hash of json */
     char *name;
-    char *json; /* canonical text: what the store keeps */
+    char *json;            /* canonical text: what the store keeps */
     struct cm_step *steps; /* in topological order */
     size_t step_count;
 };

@@ -119,7 +119,7 @@ static int burns_try(const struct cm_policy_case *about)
     case CM_OUTCOME_LOST:
         return about->losses >= CM_POLICY_LOSSES_MAX;
     default:
-        return !waits_only(about->done);
+        return !waits_only(about->done) || about->waits >= CM_POLICY_WAITS_MAX;
     }
 }
 
@@ -234,7 +234,7 @@ static void decide_plain(const struct cm_policy_case *about, struct cm_decision 
     } else if (about->done->reason == CM_REASON_RATE && asked_delay(about) > about->backoff_max_ms && about->has_next) {
         decision->move = CM_POLICY_NEXT; /* too long to wait while another could do it */
     } else {
-        apply_act(about, left || waits_only(about->done) ? row->left : row->none_left, decision, random);
+        apply_act(about, left || !decision->burns_try ? row->left : row->none_left, decision, random);
     }
 }
 

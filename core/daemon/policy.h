@@ -11,6 +11,7 @@
 
 #define CM_POLICY_CRASHES_MAX 3 /* of one task over all links: then a person looks first */
 #define CM_POLICY_LOSSES_MAX 10 /* deaths of daemons under one task that burn no try */
+#define CM_POLICY_WAITS_MAX 300 /* delays in a row that burn no try; with the longest backoff, a day */
 #define CM_POLICY_DELAY_MAX_MS (24 * 3600 * 1000LL)
 
 /* What the daemon needs to know of an ended attempt's task. */

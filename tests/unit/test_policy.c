@@ -132,6 +132,18 @@ static void test_losses_have_a_ceiling(void **state)
     assert_int_equal(cm_policy_decide(&about, 0).burns_try, 1);
 }
 
+static void test_waits_have_a_ceiling(void **state)
+{
+    (void)state;
+    struct cm_done done = {.outcome = CM_AGAIN, .reason = CM_REASON_PROCESSING};
+    struct cm_policy_case about = new_case(&done);
+    about.tries = LAST;
+    about.waits = CM_POLICY_WAITS_MAX - 1;
+    assert_int_equal(cm_policy_decide(&about, 0).move, CM_POLICY_AGAIN);
+    about.waits = CM_POLICY_WAITS_MAX;
+    assert_int_equal(cm_policy_decide(&about, 0).move, CM_POLICY_FAIL);
+}
+
 static void test_delays(void **state)
 {
     (void)state;
@@ -369,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_once_more),
         cmocka_unit_test(test_losses_have_a_ceiling),
+        cmocka_unit_test(test_waits_have_a_ceiling),
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_who_else_waits),
