@@ -209,21 +209,36 @@ static struct json_object *clip_part(struct json_object *artifact, const char *d
     return clip;
 }
 
-/* Moment keys are in rank order, so the items are too; formats stay as the daemon lists them. */
-static int by_moment(const void *left, const void *right)
+/* Where a format stands among those that were asked for. */
+static size_t format_rank(struct json_object *formats, const char *format)
 {
-    struct json_object *const *a = left, *const *b = right;
-    const char *one = cm_json_text(*a, "item", ""), *two = cm_json_text(*b, "item", "");
+    size_t count = formats ? json_object_array_length(formats) : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(json_object_get_string(json_object_array_get_idx(formats, i)), format)) {
+            return i;
+        }
+    }
+    return count;
+}
+
+/* By item, "02/9:16": moment keys are in rank order, formats in the order in which they were asked
+ * for. True when `left` comes behind `right`. */
+static int comes_behind(struct json_object *left, struct json_object *right, struct json_object *formats)
+{
+    const char *one = cm_json_text(left, "item", ""), *two = cm_json_text(right, "item", "");
     size_t one_bytes = strcspn(one, "/"), two_bytes = strcspn(two, "/");
-    int order = strncmp(one, two, one_bytes < two_bytes ? one_bytes : two_bytes);
-    return order ? order : (one_bytes > two_bytes) - (one_bytes < two_bytes);
+    int order = strncmp(one, two, one_bytes > two_bytes ? one_bytes : two_bytes);
+    if (order || one_bytes != two_bytes || one[one_bytes] == '\0') {
+        return order > 0;
+    }
+    return format_rank(formats, one + one_bytes + 1) > format_rank(formats, two + two_bytes + 1);
 }
 
 /* A stable sort of few things. */
-static void sort_clips(struct json_object **clips, size_t count)
+static void sort_clips(struct json_object **clips, size_t count, struct json_object *formats)
 {
     for (size_t i = 1; i < count; i++) {
-        for (size_t j = i; j > 0 && by_moment(&clips[j - 1], &clips[j]) > 0; j--) {
+        for (size_t j = i; j > 0 && comes_behind(clips[j - 1], clips[j], formats); j--) {
             struct json_object *moved = clips[j];
             clips[j] = clips[j - 1];
             clips[j - 1] = moved;
@@ -242,7 +257,8 @@ static struct json_object *clips_part(struct json_object *shown, const char *dir
             clips[count++] = artifact;
         }
     }
-    sort_clips(clips, count);
+    struct json_object *job = cm_json_object(shown, "job"), *params = job ? cm_json_object(job, "params") : NULL;
+    sort_clips(clips, count, params ? cm_json_array(params, "formats") : NULL);
     for (size_t i = 0; i < count; i++) {
         const char *file = post_of(shown, cm_json_text(clips[i], "item", ""));
         if (*file) {

@@ -330,6 +330,27 @@ static void report_says_what_came_out(void **state)
     json_object_put(shown);
 }
 
+static void clips_stand_by_rank_and_asked_format(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"01-a.mp4", "01-b.mp4", "02-a.mp4"};
+    static const char text[] = "{\"job\":{\"params\":{\"formats\":[\"9:16\",\"1:1\"]}},\"artifacts\":["
+                               "{\"role\":\"clip\",\"item\":\"02/9:16\"},{\"role\":\"clip\",\"item\":\"01/1:1\"},"
+                               "{\"role\":\"clip\",\"item\":\"01/9:16\"}],\"effects\":["
+                               "{\"item\":\"01/9:16/f\",\"state\":\"confirmed\",\"post_id\":\"01-a.mp4\"},"
+                               "{\"item\":\"01/1:1/f\",\"state\":\"confirmed\",\"post_id\":\"01-b.mp4\"},"
+                               "{\"item\":\"02/9:16/f\",\"state\":\"confirmed\",\"post_id\":\"02-a.mp4\"}]}";
+    char *error = NULL;
+    struct json_object *shown = cm_json_parse(text, strlen(text), &error);
+    struct json_object *report = cm_report_make(shown, "x", folder), *clips = cm_json_array(report, "clips");
+    assert_int_equal(json_object_array_length(clips), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(cm_json_text(json_object_array_get_idx(clips, i), "file", ""), expected[i]);
+    }
+    json_object_put(report);
+    json_object_put(shown);
+}
+
 static void report_is_whole_while_its_files_are(void **state)
 {
     (void)state;
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(key_counts_every_conf_file),
         cmocka_unit_test(cache_notices_a_change),
         cmocka_unit_test(report_says_what_came_out),
+        cmocka_unit_test(clips_stand_by_rank_and_asked_format),
         cmocka_unit_test(report_is_whole_while_its_files_are),
         cmocka_unit_test(a_failed_run_has_no_clips),
         cmocka_unit_test(widths_are_of_a_terminal),
