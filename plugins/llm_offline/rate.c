@@ -191,13 +191,20 @@ static int has_housekeeping_at_edge(const struct video *video, size_t first, siz
     return 0;
 }
 
+/* A question that nobody answers, half a sentence, or a mere "Yes." */
+static int loose_end(const struct video *video, size_t first, size_t last)
+{
+    const struct sentence *end = &video->sentences[last];
+    int mere = last > first && end[-1].asks && end->word_count <= 2;
+    return end->asks || end->dangles || mere;
+}
+
 static double against(const struct video *video, size_t first, size_t last, const struct sums *sums)
 {
     double factor = 1;
     factor *= has_housekeeping_at_edge(video, first, last) ? 0.7 : 1;
     factor *= sums->words > 0 && (double)sums->hits[KIND_FILLER] / (double)sums->words > FILLERS_MANY ? 0.8 : 1;
-    factor *= video->sentences[last].asks ? 0.85 : 1; /* and nobody answers */
-    factor *= video->sentences[last].dangles ? 0.85 : 1;
+    factor *= loose_end(video, first, last) ? 0.85 : 1;
     for (size_t i = first; i < last; i++) {
         factor *= video->sentences[i].gap_ms > LONG_SILENCE_MS ? 0.85 : 1;
     }

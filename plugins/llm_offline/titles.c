@@ -126,6 +126,7 @@ static void offer_piece(const struct video *video, const struct sentence *piece,
         offer_beginning(video, piece, from, index, best);
     } else if (stands_alone(video, piece, from, count)) {
         const char *title = words_capital(ctx, trimmed(ctx, text, strlen(text)));
+        title = piece->asks && !strchr(title, '?') ? ctx->host->format(ctx, "%s?", title) : title;
         offer(best, &(struct quote){title, worth_of(video, piece, from, count), index});
     }
 }
