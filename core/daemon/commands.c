@@ -595,10 +595,11 @@ static void do_fsck(struct cm_client *client)
 static const struct {
     const char *name;
     void (*run)(struct cm_client *client);
+    int needs_store;
 } commands[] = {
-    {"submit", do_submit},   {"jobs", do_jobs},     {"show", do_show},   {"watch", do_watch},
-    {"why", do_why},         {"cancel", do_cancel}, {"retry", do_retry}, {"rm", do_rm},
-    {"resolve", do_resolve}, {"status", do_status}, {"fsck", do_fsck},
+    {"submit", do_submit, 1},   {"jobs", do_jobs, 1},     {"show", do_show, 1},   {"watch", do_watch, 1},
+    {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1}, {"rm", do_rm, 1},
+    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},
 };
 
 void cm_command_run(struct cm_client *client)
@@ -610,10 +611,16 @@ void cm_command_run(struct cm_client *client)
         return;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (!strcmp(commands[i].name, name)) {
-            commands[i].run(client);
-            return;
+        if (strcmp(commands[i].name, name) != 0) {
+            continue;
         }
+        struct cm_daemon *daemon = cm_client_daemon(client);
+        if (commands[i].needs_store && (daemon->pauses & CM_PAUSE_STORE)) {
+            cm_client_refuse(client, EX_TEMPFAIL, cm_daemon_pause_words(daemon));
+        } else {
+            commands[i].run(client);
+        }
+        return;
     }
     cm_client_refuse(client, EX_USAGE, cm_format(_("there is no request \"%.40s\""), name));
 }

@@ -42,6 +42,7 @@ struct cm_client {
     struct bufferevent *stream;
     struct json_object *request; /* being answered; NULL: ready for the next */
     char *watch;                 /* a job, "" for all; NULL: none */
+    struct json_object *last;    /* what it was told last of the watched job */
     int is_parent;               /* the inherited descriptor of private mode */
     int closing;
 };
@@ -81,6 +82,7 @@ static void drop(struct cm_client *client)
     control->count--;
     bufferevent_free(client->stream);
     json_object_put(client->request);
+    json_object_put(client->last);
     free(client->watch);
     client->magic = 0;
     free(client);
@@ -285,10 +287,58 @@ static void tell_client(struct cm_client *client, struct json_object *line, int 
         return;
     }
     send_line(client, line);
+    json_object_put(client->last);
+    client->last = is_last ? NULL : json_object_get(line);
     if (is_last) {
         free(client->watch);
         client->watch = NULL;
     }
+}
+
+static void put_text(struct json_object *object, const char *field, const char *text)
+{
+    json_object_object_add(object, field, json_object_new_string(text));
+}
+
+/* What it knows of its job, and that this waits. */
+static void tell_held(struct cm_client *client, const char *words)
+{
+    struct json_object *line = NULL, *summary = NULL;
+    if (!client->last || json_object_deep_copy(client->last, &line, NULL) != 0) {
+        return;
+    }
+    summary = cm_json_object(line, "job");
+    json_object_object_add(summary, "held", json_object_new_boolean(1));
+    put_text(summary, "reason", cm_hold_name(CM_HELD_RESOURCE));
+    put_text(summary, "words", words);
+    send_line(client, line);
+    json_object_put(line);
+}
+
+/* The request stays with the store, but its answer will find nobody. */
+static void give_up_waiting(struct cm_client *client, const char *words)
+{
+    if (client->request && !client->closing) {
+        client->number = ++client->control->last_number;
+        cm_client_refuse(client, EX_TEMPFAIL, cm_strdup(words));
+    }
+}
+
+void cm_control_paused(struct cm_control *control)
+{
+    char *words = cm_daemon_pause_words(control->daemon);
+    int store_away = (control->daemon->pauses & CM_PAUSE_STORE) != 0;
+    for (struct cm_client *client = control->first; client; client = client->next) {
+        if (store_away) {
+            give_up_waiting(client, words);
+        }
+        if (words && client->watch && unread(client) < SLOW_BYTES) {
+            tell_held(client, words);
+        } else if (client->watch && *client->watch) {
+            cm_control_job_changed(control, client->watch);
+        }
+    }
+    free(words);
 }
 
 static void on_view(void *arg, const struct cm_view *view, const char *error)
@@ -324,7 +374,9 @@ static void on_tell(evutil_socket_t fd, short what, void *arg)
     control->changed_count = control->changed_room = 0;
     control->told_boot_ms = cm_boot_ms();
     for (size_t i = 0; i < count; i++) {
-        cm_view_job(control->daemon, changed[i], 0, on_view, control);
+        if (!(control->daemon->pauses & CM_PAUSE_STORE)) { /* else all are told when it is back */
+            cm_view_job(control->daemon, changed[i], 0, on_view, control);
+        }
         free(changed[i]);
     }
     free(changed);

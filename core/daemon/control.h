@@ -32,6 +32,10 @@ void cm_client_refuse(struct cm_client *client, int status, char *words);
 /* From now on it is sent what happens to this job ("": to all). */
 void cm_client_watch(struct cm_client *client, const char *job);
 
+/* The daemon paused, or goes on. While the store answers nothing, whoever waits for it is told so,
+ * and watchers see their job held. */
+void cm_control_paused(struct cm_control *control);
+
 /* Something about this job changed: its watchers are told within 250 ms. */
 void cm_control_job_changed(struct cm_control *control, const char *job);
 

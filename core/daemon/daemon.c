@@ -265,6 +265,9 @@ void cm_daemon_pause(struct cm_daemon *daemon, enum cm_pause why, int on)
     daemon->pauses = on ? before | (unsigned)why : before & ~(unsigned)why;
     if (daemon->pauses != before) {
         cm_engine_pause(daemon->engine, daemon->pauses != 0);
+        if (daemon->control) {
+            cm_control_paused(daemon->control);
+        }
         cm_daemon_pump_soon(daemon);
     }
 }
