@@ -195,21 +195,27 @@ static int write_entry(struct job *job, const char *key, const struct entry *ent
     return renameat(job->index, ".new", job->index, key) ? -1 : fsync(job->index);
 }
 
-/* A name that is taken again, after somebody deleted its file, belongs to its new key alone. */
-static void forget_others(struct job *job, const char *key)
+/* Goes through the index entries of this name, except that of `key`; forgets them when asked to.
+ * How many there were. */
+static int others_of_name(struct job *job, const char *name, const char *key, int forget)
 {
+    int count = 0;
     DIR *entries = fdopendir(openat(job->index, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct dirent *file;
     while (entries && (file = readdir(entries))) {
         struct entry entry;
         if (*file->d_name != '.' && strcmp(file->d_name, key) && read_entry(job->index, file->d_name, &entry) == 0 &&
-            !strcmp(entry.name, job->name)) {
-            unlinkat(job->index, file->d_name, 0);
+            !strcmp(entry.name, name)) {
+            count++;
+            if (forget) {
+                unlinkat(job->index, file->d_name, 0);
+            }
         }
     }
     if (entries) {
         closedir(entries);
     }
+    return count;
 }
 
 /* ---- Names --------------------------------------------------------------------------------- */
@@ -250,16 +256,22 @@ static const char *temporary_name(struct job *job, enum part part)
     return job->ctx->host->format(job->ctx, ".clipmaker-%s%s", job->request->key, extensions[part]);
 }
 
+static int is_taken(struct job *job, const char *name, enum part part)
+{
+    struct stat info;
+    const char *file = job->ctx->host->format(job->ctx, "%s%s", name, extensions[part]);
+    return fstatat(job->dir, file, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Where a post of ours lost its clip, somebody deleted it: what is left of it is in nobody's way. */
 static int name_is_free(struct job *job, const char *name)
 {
-    for (int part = 0; part < PART_COUNT; part++) {
-        struct stat info;
-        const char *file = job->ctx->host->format(job->ctx, "%s%s", name, extensions[part]);
-        if (fstatat(job->dir, file, &info, AT_SYMLINK_NOFOLLOW) == 0) {
-            return 0;
-        }
+    if (is_taken(job, name, PART_CLIP)) {
+        return 0;
     }
-    return 1;
+    int others =
+        is_taken(job, name, PART_TEXT) + is_taken(job, name, PART_CAPTIONS) + is_taken(job, name, PART_THUMBNAIL);
+    return others == 0 || others_of_name(job, name, job->request->key, 0) > 0;
 }
 
 /* The name this key has already, or the wanted one, or the first of NAME-2, NAME-3… that is free. */
@@ -372,7 +384,7 @@ static int appear(struct job *job)
     }
     snprintf(entry.name, sizeof entry.name, "%s", job->name);
     entry.bytes = info.st_size;
-    forget_others(job, job->request->key);
+    others_of_name(job, job->name, job->request->key, 1);
     if (write_entry(job, job->request->key, &entry)) {
         return -1;
     }

@@ -170,6 +170,18 @@ static void a_name_taken_over_is_lost(void **state)
     assert_content("05-e.mp4", "e");
 }
 
+/* The clip was deleted and its text was not: the same clip again gets the same name. */
+static void leftovers_of_a_deleted_post_are_in_nobodys_way(void **state)
+{
+    (void)state;
+    ask("publish", "key-m", "09-m", "m");
+    char *clip = cm_path_join(dir, "09-m.mp4");
+    assert_int_equal(unlink(clip), 0);
+    free(clip);
+    assert_string_equal(ask("publish", "key-n", "09-m", "n").id, "09-m.mp4");
+    assert_content("09-m.mp4", "n");
+}
+
 static void nothing_appears_without_leave(void **state)
 {
     (void)state;
@@ -237,6 +249,7 @@ int main(void)
         cmocka_unit_test_teardown(a_file_of_the_users_is_never_overwritten, reset),
         cmocka_unit_test_teardown(found_means_there, reset),
         cmocka_unit_test_teardown(a_name_taken_over_is_lost, reset),
+        cmocka_unit_test_teardown(leftovers_of_a_deleted_post_are_in_nobodys_way, reset),
         cmocka_unit_test_teardown(nothing_appears_without_leave, reset),
         cmocka_unit_test_teardown(leftovers_of_a_killed_attempt_go, reset),
         cmocka_unit_test_teardown(names_are_made_safe, reset),
