@@ -30,7 +30,7 @@ static const struct cm_option options[] = {
     CM_OPT_TIME(struct options, timeout_ms, "timeout", "2h", 1000, 86400000, "longest time for one connection"),
     CM_OPT_TIME(struct options, stall_ms, "stall", "30s", 1000, 3600000,
                 "a connection is broken when no byte came for this long"),
-    CM_OPT_BOOL(struct options, allow_private, "allow_private", "no",
+    CM_OPT_BOOL(struct options, allow_private, "allow_private", "false",
                 "also take addresses of this machine and of private networks"),
     CM_OPT_END,
 };
