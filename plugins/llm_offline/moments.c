@@ -1,6 +1,6 @@
 /*
- * moment_selection: every run of sentences within the limits is rated, and the best that do not
- * cover each other are proposed. virality_scoring: the same rating for runs that are given.
+ * moment_selection: every run of sentences within the limits is rated, and the best set of them is
+ * proposed. virality_scoring: the same rating for runs that are given.
  */
 #include <clipmaker/plugin.h>
 #include <math.h>
@@ -12,9 +12,7 @@
 #include "rate.h"
 #include "video.h"
 
-#define OVERLAP_MOST 0.10 /* of the shorter: proposals shall give a real choice */
-#define PADDING_MS 800    /* the host lets a clip breathe on both sides */
-#define ROUNDS 8          /* enough alternatives for one start */
+#define PADDING_MS 800 /* the host lets a clip breathe on both sides */
 
 struct run {
     size_t first, last; /* sentences */
@@ -51,6 +49,15 @@ static size_t count_runs(const struct video *video, struct run *list)
     return count;
 }
 
+static int by_last(const void *a, const void *b)
+{
+    const struct run *one = a, *two = b;
+    if (one->last != two->last) {
+        return one->last < two->last ? -1 : 1;
+    }
+    return one->first < two->first ? -1 : one->first > two->first;
+}
+
 static int by_total(const void *a, const void *b)
 {
     const struct run *one = a, *two = b;
@@ -83,70 +90,77 @@ static struct runs all_runs(const struct video *video)
         count_runs(video, runs.list);
     }
     if (runs.count > 1) {
-        qsort(runs.list, runs.count, sizeof *runs.list, by_total);
+        qsort(runs.list, runs.count, sizeof *runs.list, by_last);
     }
     return runs;
 }
 
 /* ---- Choosing ---- */
 
-static double overlap(const struct video *video, const struct run *a, const struct run *b)
+/*
+ * The set of at most `want` runs that do not touch each other and are worth most together, found
+ * exactly: best[k][j] is what the sentences before j are worth with k runs. Worth is the square of
+ * the total, so that a great moment is not given up for two fair ones.
+ */
+struct table {
+    double *best;
+    size_t *taken; /* the run that ends before j, + 1; 0: none does */
+    size_t columns;
+};
+
+static double worth(const struct run *run)
 {
-    int64_t a_start = video->sentences[a->first].start_ms, a_end = video->sentences[a->last].end_ms;
-    int64_t b_start = video->sentences[b->first].start_ms, b_end = video->sentences[b->last].end_ms;
-    int64_t start = a_start > b_start ? a_start : b_start, end = a_end < b_end ? a_end : b_end;
-    int64_t shorter = a_end - a_start < b_end - b_start ? a_end - a_start : b_end - b_start;
-    return end > start && shorter > 0 ? (double)(end - start) / (double)shorter : 0;
+    return run->total * run->total;
 }
 
-static int is_apart(const struct video *video, const struct runs *chosen, const struct run *run)
+static void fill_row(const struct video *video, const struct runs *all, struct table *table, size_t k)
 {
-    for (size_t i = 0; i < chosen->count; i++) {
-        if (overlap(video, &chosen->list[i], run) > OVERLAP_MOST) {
-            return 0;
+    const double *above = table->best + (k - 1) * table->columns;
+    double *row = table->best + k * table->columns;
+    size_t *taken = table->taken + k * table->columns, run = 0;
+    for (size_t j = 1; j <= video->count; j++) {
+        row[j] = row[j - 1];
+        for (; run < all->count && all->list[run].last + 1 == j; run++) {
+            double with = above[all->list[run].first] + worth(&all->list[run]);
+            if (with > row[j]) {
+                row[j] = with;
+                taken[j] = run + 1;
+            }
         }
     }
-    return 1;
 }
 
-/* The best from `seed` on; the seed is taken whatever comes. */
-static struct runs choose_from(const struct video *video, const struct runs *all, size_t seed, size_t want)
+static struct runs trace_back(const struct video *video, const struct runs *all, const struct table *table, size_t want)
 {
     struct runs chosen = {.list = video->ctx->host->alloc(video->ctx, (want + 1) * sizeof *chosen.list)};
-    chosen.list[chosen.count++] = all->list[seed];
-    for (size_t i = 0; i < all->count && chosen.count < want; i++) {
-        if (is_apart(video, &chosen, &all->list[i])) {
-            chosen.list[chosen.count++] = all->list[i];
+    for (size_t k = want, j = video->count; k > 0 && j > 0;) {
+        size_t taken = table->taken[k * table->columns + j];
+        if (taken) {
+            chosen.list[chosen.count++] = all->list[taken - 1];
+            j = all->list[taken - 1].first;
+            k--;
+        } else {
+            j--;
         }
     }
     return chosen;
 }
 
-static double sum(const struct runs *runs, size_t most)
-{
-    double total = 0;
-    for (size_t i = 0; i < runs->count && i < most; i++) {
-        total += runs->list[i].total;
-    }
-    return total;
-}
-
-/* The best run of all may stand in the way of two good ones: a few other beginnings are tried, and
- * the set that is worth most wins. Matters only where there is little material. */
+/* `all` is in the order of the last sentence. */
 static struct runs choose(const struct video *video, const struct runs *all, size_t want)
 {
-    struct runs best = choose_from(video, all, 0, want);
-    size_t step = all->count / (ROUNDS * 4) + 1;
-    for (size_t seed = step; seed < all->count && seed < step * ROUNDS * 2; seed += step) {
-        struct runs other = choose_from(video, all, seed, want);
-        if (best.count < want && sum(&other, want) > sum(&best, want)) {
-            best = other;
-        }
+    struct cm_ctx *ctx = video->ctx;
+    struct table table = {.columns = video->count + 1};
+    table.best = ctx->host->alloc(ctx, (want + 1) * table.columns * sizeof *table.best);
+    table.taken = ctx->host->alloc(ctx, (want + 1) * table.columns * sizeof *table.taken);
+    for (size_t k = 1; k <= want; k++) {
+        fill_row(video, all, &table, k);
     }
-    if (best.count > 1) {
-        qsort(best.list, best.count, sizeof *best.list, by_total);
+    struct runs chosen = trace_back(video, all, &table, want);
+    if (chosen.count > 1) {
+        qsort(chosen.list, chosen.count, sizeof *chosen.list, by_total);
     }
-    return best;
+    return chosen;
 }
 
 static void add_moment(struct out *out, const struct video *video, const struct run *run, int first)

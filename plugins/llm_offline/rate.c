@@ -127,6 +127,13 @@ static double rate_engagement(const struct sums *sums, struct rating *rating)
     return 25 * (0.30 * loudness + 0.25 * reaction + 0.20 * liveliness + 0.15 * talk + 0.10 * motion);
 }
 
+/* It begins with an answer, or behind the "Yes." of one. */
+static int leaves_question_out(const struct video *video, size_t first)
+{
+    const struct sentence *begin = &video->sentences[first];
+    return (first > 0 && begin[-1].asks) || (first > 1 && begin[-1].word_count <= 2 && begin[-2].asks);
+}
+
 /* Whether the thought is finished at the end and needs nothing from before, 0..1. */
 static double completeness(const struct video *video, size_t first, size_t last, struct rating *rating)
 {
@@ -136,8 +143,7 @@ static double completeness(const struct video *video, size_t first, size_t last,
     int rests = is_end || end->gap_ms >= PAUSE_MS || end->turned || video->sentences[last + 1].new_topic;
     double value = 0.5 * stops + 0.3 * rests + 0.2 * !begin->opens_badly;
     value -= 0.5 * end->dangles + 0.6 * end->asks; /* nobody answers any more */
-    int answers = first > 0 && begin[-1].asks && begin[-1].speaker >= 0 && begin[-1].speaker != begin->speaker;
-    value -= 0.4 * answers; /* the question is left out */
+    value -= 0.5 * leaves_question_out(video, first);
     rating->why[WHY_WHOLE] = stops && rests && !end->asks && !end->dangles;
     return clamp01(value);
 }
