@@ -130,7 +130,9 @@ static void report(void *arg)
     struct cm_daemon *daemon = attempt->all->daemon;
     const struct cm_start *start = attempt->start;
     const struct cm_done *done = attempt->done;
-    cm_log_context(start->job, *start->item ? start->item : start->step, start->fence);
+    char *task = cm_format("%s/%s", start->step, start->item);
+    cm_log_context(start->job, task, start->fence);
+    free(task);
     cm_info("%s by %s: %s%s%s%s%s", attempt->name, who(attempt), cm_outcome_name(done->outcome),
             done->reason ? ", " : "", cm_reason_name(done->reason), *done->words ? ": " : "", done->words);
     cm_log_context(NULL, NULL, 0);

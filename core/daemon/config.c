@@ -257,13 +257,24 @@ static char *place_of(const char *setting, const char *beside, enum cm_place pla
     return near ? near : installed(place, name);
 }
 
+/* As set, else `prompts` beside the config (an operator's own), else those that came along. */
+static char *prompts_of(const struct cm_config *config)
+{
+    char *beside = cm_conf_path(config->path, "prompts");
+    if (!*config->settings.prompts && access(beside, F_OK) == 0) {
+        return beside;
+    }
+    free(beside);
+    return place_of(config->settings.prompts, NULL, CM_PLACE_DATA, "prompts");
+}
+
 static void build_places(struct cm_build *build)
 {
     struct cm_config *config = build->config;
     const struct cm_settings *settings = &config->settings;
     config->worker = place_of(settings->worker, "clipmaker-worker", CM_PLACE_LIBEXEC, "clipmaker-worker");
     config->plugin_folder = place_of(settings->plugin_folder, "plugins", CM_PLACE_PLUGINS, NULL);
-    config->prompts = place_of(settings->prompts, NULL, CM_PLACE_DATA, "prompts");
+    config->prompts = prompts_of(config);
     const char *state = build->overrides->state ? build->overrides->state : settings->state;
     config->state = *state ? cm_path_absolute(state) : cm_place(CM_PLACE_STATE);
     if (!strcmp(settings->store, "sqlite:")) {
