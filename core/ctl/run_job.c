@@ -18,8 +18,9 @@
 #include "core/ctl/run.h"
 
 #define WATCH_POLL_MS 250
-#define ROOM_MIN_BYTES (1024 * 1024)
-#define START_AGAIN (-1)      /* no exit status: there is room again */
+#define ROOM_MIN_BYTES (256 * 1024)
+#define START_AGAIN (-1) /* no exit status: there is room again */
+#define SILENCE_MS 3000
 #define HELD_PATIENCE_MS 2000 /* a hold that only a person can lift counts when it lasts */
 
 /* ---- Talking to the daemon ----------------------------------------------------------------- */
@@ -206,10 +207,21 @@ static int take_line(struct cm_run *run, struct json_object *line, struct json_o
     return 1;
 }
 
+/* A daemon whose store finds no room cannot say so in a summary: look at the disk ourselves. */
+static void look_at_silence(struct cm_run *run, int64_t last_line_ms)
+{
+    int error = cm_boot_ms() - last_line_ms < SILENCE_MS ? 0 : lack_of_room(run);
+    if (error) {
+        char *words = cm_format(_("%s: %s; waiting, goes on as soon as there is room"), run->home, strerror(error));
+        cm_run_tell(run, words);
+        free(words);
+    }
+}
+
 static int follow(struct cm_run *run)
 {
     int status = 0, over = cm_client_send(run->daemon.client, job_request(run, "watch")) != 0;
-    int64_t held_since_ms = 0;
+    int64_t held_since_ms = 0, last_line_ms = cm_boot_ms();
     struct json_object *last = NULL;
     status = over ? fail_daemon_gone(run) : 0;
     while (!over) {
@@ -220,6 +232,9 @@ static int follow(struct cm_run *run)
             over = 1;
         } else if (result == CM_CLIENT_LINE) {
             over = take_line(run, line, &last, &status);
+            last_line_ms = cm_boot_ms();
+        } else {
+            look_at_silence(run, last_line_ms);
         }
         json_object_put(line);
         if (!over && last) {
