@@ -1,0 +1,63 @@
+"""What every scenario stands on: the staged programs, a daemon of the fakes, the films.
+
+check sets CLIPMAKER_STAGE (prefix of the staged tree), CLIPMAKER_BUILD (build folder, for the fake
+plugins), CLIPMAKER_SAMPLES (where films that the tests make are kept) and CLIPMAKER_TEST_MEDIA.
+"""
+import fcntl
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CLIPMAKER_BUILD", TOP / "build/gcc"))
+STAGE = pathlib.Path(os.environ.get("CLIPMAKER_STAGE", BUILD / "stage/usr/local"))
+SAMPLES = pathlib.Path(os.environ.get("CLIPMAKER_SAMPLES", TOP / "build/sample"))
+MEDIA = pathlib.Path(os.environ.get("CLIPMAKER_TEST_MEDIA", TOP.parent / "shared/media"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes more than half a minute; run on the plain build only")
+
+
+def made(name, command):
+    """A film that is made once and kept: command gets the path to write."""
+    SAMPLES.mkdir(parents=True, exist_ok=True)
+    target = SAMPLES / name
+    with open(SAMPLES / (name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            part = SAMPLES / ("making-" + name)
+            command(part)
+            for side in SAMPLES.glob(part.stem + ".*"):
+                side.rename(SAMPLES / side.name.replace("making-", "", 1))
+    return target
+
+
+def sample(language):
+    script = TOP / "tests/sample/make-sample"
+    return made(f"{language}.mp4", lambda path: subprocess.run([script, language, path], check=True))
+
+
+@pytest.fixture(scope="session")
+def sample_en():
+    """80 s of two voices in English; en.tsv beside it has the true times and words."""
+    return sample("en")
+
+
+@pytest.fixture(scope="session")
+def sample_ru():
+    """72 s of Russian; ru.srt beside it has the captions, ru.tsv the true times."""
+    return sample("ru")
+
+
+@pytest.fixture
+def film():
+    """A film of CLIPMAKER_TEST_MEDIA by name; skips where it is absent."""
+    def find(name):
+        path = MEDIA / name
+        if not path.exists():
+            pytest.skip(f"no {name}: CLIPMAKER_TEST_MEDIA does not name a folder with the test films")
+        return path
+    return find
