@@ -30,15 +30,15 @@ struct cm_done_artifact {
 
 /* Strings are owned and never NULL ("" when absent). */
 struct cm_done {
-    int outcome;      /* enum cm_verdict or enum cm_outcome; 0 is invalid */
-    int reason;       /* enum cm_reason, 0: none */
-    int scope;        /* enum cm_scope */
+    int outcome; /* enum cm_verdict or enum cm_outcome; 0 is invalid */
+    int reason;  /* enum cm_reason, 0: none */
+    int scope;   /* enum cm_scope */
     int64_t delay_ms;
     char *words;
     struct cm_done_artifact *artifacts;
     size_t artifact_count;
-    char *dimension;  /* that its children belong to, or "" */
-    char **children;  /* keys, in order */
+    char *dimension; /* that its children belong to, or "" */
+    char **children; /* keys, in order */
     size_t child_count;
     char *post_id, *url; /* publish, find */
     int found;           /* enum cm_found, 0: not asked */
@@ -56,7 +56,7 @@ void cm_done_text(char **field, const char *text);
 struct json_object *cm_done_encode(const struct cm_done *done);
 struct cm_done *cm_done_decode(struct json_object *message, char **error);
 
-const char *cm_outcome_name(int outcome); /* "ok", "again", …, "crashed" */
+const char *cm_outcome_name(int outcome);   /* "ok", "again", …, "crashed" */
 int cm_outcome_from_name(const char *name); /* 0: unknown */
 const char *cm_reason_name(int reason);     /* "no_speech" …; "" for 0 */
 int cm_reason_from_name(const char *name);

@@ -11,7 +11,10 @@
 
 #include <stdint.h>
 
-enum cm_log_format { CM_LOG_JSON = 1, CM_LOG_PLAIN };
+enum cm_log_format {
+    CM_LOG_JSON = 1,
+    CM_LOG_PLAIN
+};
 
 void cm_log_open(const char *who, enum cm_log_format format, int level); /* enum cm_log_level; default info, JSON */
 /* Fields added to every later line of this process; NULL clears. */

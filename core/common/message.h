@@ -35,7 +35,7 @@ const char *cm_json_text(struct json_object *object, const char *field, const ch
 long long cm_json_int(struct json_object *object, const char *field, long long fallback);
 double cm_json_real(struct json_object *object, const char *field, double fallback);
 int cm_json_flag(struct json_object *object, const char *field, int fallback);
-struct json_object *cm_json_array(struct json_object *object, const char *field); /* or NULL */
+struct json_object *cm_json_array(struct json_object *object, const char *field);  /* or NULL */
 struct json_object *cm_json_object(struct json_object *object, const char *field); /* or NULL */
 
 /* Parses a whole text strictly (UTF-8, nothing behind it, depth ≤ 32); NULL with *error. */

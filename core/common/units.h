@@ -9,16 +9,17 @@
 
 #include <stdint.h>
 
-int cm_parse_duration(const char *text, int64_t *ms, char **error); /* "250ms" "15s" "10m" "1h30m" "2d"; bare number: seconds */
-int cm_parse_size(const char *text, int64_t *bytes, char **error);  /* "512" "25MB" "4GiB" */
-int cm_parse_rate(const char *text, int64_t *us, char **error);     /* "5/s" "100/m" "0"; microseconds between */
+int cm_parse_duration(const char *text, int64_t *ms,
+                      char **error); /* "250ms" "15s" "10m" "1h30m" "2d"; bare number: seconds */
+int cm_parse_size(const char *text, int64_t *bytes, char **error); /* "512" "25MB" "4GiB" */
+int cm_parse_rate(const char *text, int64_t *us, char **error);    /* "5/s" "100/m" "0"; microseconds between */
 int cm_parse_int(const char *text, int64_t *value, char **error);
-int cm_parse_real(const char *text, double *value, char **error);   /* independent of the locale */
-int cm_parse_bool(const char *text, int *value, char **error);      /* true/false, yes/no, on/off */
-char *cm_show_duration(int64_t ms);   /* "1h30m", malloc'd */
-char *cm_show_size(int64_t bytes);    /* "4.0 GiB", malloc'd */
+int cm_parse_real(const char *text, double *value, char **error); /* independent of the locale */
+int cm_parse_bool(const char *text, int *value, char **error);    /* true/false, yes/no, on/off */
+char *cm_show_duration(int64_t ms);                               /* "1h30m", malloc'd */
+char *cm_show_size(int64_t bytes);                                /* "4.0 GiB", malloc'd */
 int64_t cm_utc_ms(void);
-int64_t cm_boot_ms(void);             /* CLOCK_BOOTTIME */
-void cm_uuid7(char out[37]);          /* a new UUIDv7 in text */
+int64_t cm_boot_ms(void);    /* CLOCK_BOOTTIME */
+void cm_uuid7(char out[37]); /* a new UUIDv7 in text */
 
 #endif

@@ -35,7 +35,7 @@ struct cm_names {
 /* A plugin with one set of options. */
 struct cm_plugin_use {
     char *name;
-    char *plugin; /* as configured: "stt_captions" */
+    char *plugin; /* as configured: a name or a path */
     char *path;   /* of the shared object, absolute */
     char *file;   /* where it is configured */
     int line;

@@ -42,7 +42,7 @@ static const char *string_of(const struct cm_conf_value *value)
                : NULL;
 }
 
-/* "stt_captions" in the plugin folder, or an absolute path to any .so. */
+/* "stage_name" in the plugin folder, or an absolute path to any .so. */
 static char *plugin_path(const struct cm_build *build, const char *plugin)
 {
     if (*plugin == '/') {

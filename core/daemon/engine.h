@@ -38,16 +38,16 @@ struct cm_instance {
 };
 
 struct cm_engine_config {
-    const char *boot;     /* id of this daemon run */
+    const char *boot; /* id of this daemon run */
     uint64_t seed;
-    int slots;            /* attempts at once over all instances */
-    int max_jobs;         /* unfinished jobs accepted; 0: no limit */
+    int slots;    /* attempts at once over all instances */
+    int max_jobs; /* unfinished jobs accepted; 0: no limit */
     const struct cm_instance *instances;
     size_t instance_count;
     const struct cm_pipeline *const *pipelines; /* by name; the current versions */
     size_t pipeline_count;
-    int64_t backoff_base_ms, backoff_max_ms;    /* 2000 and 300000 by default */
-    int breaker_failures;                       /* in a row, then the instance rests */
+    int64_t backoff_base_ms, backoff_max_ms; /* 2000 and 300000 by default */
+    int breaker_failures;                    /* in a row, then the instance rests */
     int64_t breaker_rest_ms;
 };
 
@@ -76,27 +76,27 @@ struct cm_start {
     char *instance; /* "" for a built-in step */
     char *builtin;  /* or "" */
     char *op;
-    int64_t warn_ms, deadline_ms; /* lengths */
+    int64_t warn_ms, deadline_ms;   /* lengths */
     struct cm_artifact_row *inputs; /* what it may read: rows of its ancestors */
     size_t input_count;
     char *folder; /* below the state folder, "jobs/JOB/STEP.ITEM.FENCE" */
     char *params, *source, *language;
-    char *ask;     /* llm: the question's name */
+    char *ask;        /* llm: the question's name */
     char *effect_key; /* publish */
     char *post_id;    /* remove, stats */
 };
 
 enum cm_action_kind {
-    CM_ACTION_START = 1,  /* start: spawn or reuse a worker */
-    CM_ACTION_KILL,       /* the attempt must end; text says why */
-    CM_ACTION_ANSWER,     /* to the worker's sending/save request `number`: ok or not */
-    CM_ACTION_JOB_CHANGED,/* tell watchers */
-    CM_ACTION_AWAIT_GONE, /* an attempt that this engine did not start (of an earlier boot, or of a
-                             job loaded again): make sure it is dead, then cm_engine_gone. text is
-                             its folder below the state folder */
-    CM_ACTION_DROP_FOLDER,/* text: a folder below the state folder that nobody needs any more */
-    CM_ACTION_RELOAD,     /* query this job's rows, cm_engine_load each, then cm_engine_recover */
-    CM_ACTION_SUBMITTED   /* to the client request `number`: job accepted, or text says why not */
+    CM_ACTION_START = 1,   /* start: spawn or reuse a worker */
+    CM_ACTION_KILL,        /* the attempt must end; text says why */
+    CM_ACTION_ANSWER,      /* to the worker's sending/save request `number`: ok or not */
+    CM_ACTION_JOB_CHANGED, /* tell watchers */
+    CM_ACTION_AWAIT_GONE,  /* an attempt that this engine did not start (of an earlier boot, or of a
+                              job loaded again): make sure it is dead, then cm_engine_gone. text is
+                              its folder below the state folder */
+    CM_ACTION_DROP_FOLDER, /* text: a folder below the state folder that nobody needs any more */
+    CM_ACTION_RELOAD,      /* query this job's rows, cm_engine_load each, then cm_engine_recover */
+    CM_ACTION_SUBMITTED    /* to the client request `number`: job accepted, or text says why not */
 };
 
 struct cm_action {
@@ -127,10 +127,10 @@ void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *r
 void cm_engine_recover(struct cm_engine *engine, struct cm_now now);
 
 struct cm_submit {
-    const char *id;      /* a new UUIDv7 */
+    const char *id; /* a new UUIDv7 */
     const char *owner, *request_key, *pipeline, *source, *params;
     int64_t priority;
-    uint64_t number;     /* comes back with CM_ACTION_SUBMITTED */
+    uint64_t number; /* comes back with CM_ACTION_SUBMITTED */
 };
 void cm_engine_submit(struct cm_engine *engine, struct cm_now now, const struct cm_submit *submit);
 
@@ -144,8 +144,8 @@ int64_t cm_engine_next_due(const struct cm_engine *engine, struct cm_now now);
 void cm_engine_attempt_done(struct cm_engine *engine, struct cm_now now, const char *job, const char *step,
                             const char *item, int64_t fence, const struct cm_done *done);
 /* A running worker asks: may I send, please keep this. Answered by CM_ACTION_ANSWER. */
-void cm_engine_sending(struct cm_engine *engine, struct cm_now now, const char *job, const char *step,
-                       const char *item, int64_t fence, uint64_t number);
+void cm_engine_sending(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
+                       int64_t fence, uint64_t number);
 void cm_engine_save(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
                     int64_t fence, const char *name, const char *value, uint64_t number);
 /* After CM_ACTION_AWAIT_GONE: no process of that attempt is left. */

@@ -74,13 +74,13 @@ struct cm_pipeline_row {
 
 struct cm_job_row {
     char *id, *owner;
-    char *request_key; /* idempotency: one job per (owner, request_key); "" for none */
+    char *request_key;  /* idempotency: one job per (owner, request_key); "" for none */
     char *request_hash; /* of source and params: another payload with the same key is a conflict */
-    char *pipeline;    /* pipeline row id */
-    char *source;      /* URL or absolute path */
-    char *params;      /* JSON: docs/artifacts.md, "Job parameters" */
-    int64_t state;     /* enum cm_job_state */
-    int64_t priority;  /* -100..100, higher sooner */
+    char *pipeline;     /* pipeline row id */
+    char *source;       /* URL or absolute path */
+    char *params;       /* JSON: docs/artifacts.md, "Job parameters" */
+    int64_t state;      /* enum cm_job_state */
+    int64_t priority;   /* -100..100, higher sooner */
     int64_t created_ms, finished_ms;
     char *reason, *words; /* why it failed, for people; "" otherwise */
     int64_t cancel;       /* 1: being cancelled */
@@ -129,7 +129,7 @@ struct cm_effect_row {
     char *job, *step, *item;
     int64_t fence;
     char *instance;
-    int64_t state;  /* enum cm_effect_state */
+    int64_t state;   /* enum cm_effect_state */
     int64_t sent_ms; /* when it became sending */
     int64_t absent;  /* how often find said absent */
     char *post_id, *url;
@@ -160,7 +160,10 @@ struct cm_boot_row {
 
 struct cm_column {
     const char *name;
-    enum { CM_COLUMN_INT = 1, CM_COLUMN_TEXT } type;
+    enum {
+        CM_COLUMN_INT = 1,
+        CM_COLUMN_TEXT
+    } type;
     size_t offset;
     int key; /* 1: part of the primary key */
 };

@@ -38,7 +38,10 @@ struct cm_guard {
     int64_t state, fence;
 };
 
-enum cm_change_kind { CM_CHANGE_PUT = 1, CM_CHANGE_DELETE = 2 };
+enum cm_change_kind {
+    CM_CHANGE_PUT = 1,
+    CM_CHANGE_DELETE = 2
+};
 
 /* PUT inserts or replaces by primary key. DELETE removes by primary key; a job's deletion takes
  * everything of that job with it, except confirmed effects. */
@@ -67,12 +70,12 @@ void cm_change_set_free(struct cm_change_set *set);
  * their job (a pipeline: through the jobs that use it); boots know no job and come all. */
 struct cm_query {
     enum cm_table table;
-    const char *job;      /* rows of this job; for notes also: prefix of their owner */
-    const char *owner;    /* jobs of this owner */
+    const char *job;   /* rows of this job; for notes also: prefix of their owner */
+    const char *owner; /* jobs of this owner */
     const char *request_key;
-    int unfinished;       /* jobs that are not over, and of other tables the rows of such jobs */
-    int64_t limit;        /* 0: all; jobs come newest first, other rows in key order */
-    const char *before;   /* jobs with an id below this: paging */
+    int unfinished;     /* jobs that are not over, and of other tables the rows of such jobs */
+    int64_t limit;      /* 0: all; jobs come newest first, other rows in key order */
+    const char *before; /* jobs with an id below this: paging */
 };
 
 typedef void (*cm_store_applied_fn)(void *arg, uint64_t set_id, enum cm_applied how, const char *words);
@@ -127,7 +130,8 @@ void cm_store_memory_manual(struct cm_store *store, int manual);
  * with one line for people that names the row. state_dir NULL: looks at rows only, not at files.
  * Delivers other completions while it waits. Returns their number, or -1 when the store could not
  * be read. */
-long cm_store_check(struct cm_store *store, const char *state_dir, void (*found)(void *arg, const char *line), void *arg);
+long cm_store_check(struct cm_store *store, const char *state_dir, void (*found)(void *arg, const char *line),
+                    void *arg);
 /* The same, and reads every artifact to compare its sha256. */
 long cm_store_check_thorough(struct cm_store *store, const char *state_dir, void (*found)(void *arg, const char *line),
                              void *arg);

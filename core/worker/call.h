@@ -17,17 +17,17 @@
 struct json_object;
 
 struct cm_call {
-    struct cm_ctx ctx;           /* given to the plugin; host functions find the call from it */
-    struct json_object *begin;   /* the whole message, docs/artifacts.md */
-    struct json_object *inputs;  /* array of {role,key,step,item,path,bytes,facts} */
-    struct json_object *params;  /* job parameters */
-    struct json_object *facts;   /* emitted by emit_fact; object */
-    const char *dir;             /* attempt folder, absolute */
+    struct cm_ctx ctx;          /* given to the plugin; host functions find the call from it */
+    struct json_object *begin;  /* the whole message, docs/artifacts.md */
+    struct json_object *inputs; /* array of {role,key,step,item,path,bytes,facts} */
+    struct json_object *params; /* job parameters */
+    struct json_object *facts;  /* emitted by emit_fact; object */
+    const char *dir;            /* attempt folder, absolute */
     const char *op, *item;
-    const void *ops;             /* the stage's ops struct, copied into a zeroed one of our size */
-    struct cm_done *done;        /* the answer; the stage adds artifacts and children */
-    struct cm_emitted *emitted;  /* what the plugin emitted: host.h */
-    struct cm_host_call *host;   /* what the host remembers of this call: host.h */
+    const void *ops;            /* the stage's ops struct, copied into a zeroed one of our size */
+    struct cm_done *done;       /* the answer; the stage adds artifacts and children */
+    struct cm_emitted *emitted; /* what the plugin emitted: host.h */
+    struct cm_host_call *host;  /* what the host remembers of this call: host.h */
 };
 
 /* A stage or built-in step. Writes its artifacts and returns CM_OK, or a failure already recorded

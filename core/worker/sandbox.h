@@ -16,11 +16,11 @@ enum cm_sandbox_kind {
 
 struct cm_sandbox {
     enum cm_sandbox_kind kind;
-    const char *const *read;  /* paths; what is not there is left out */
+    const char *const *read; /* paths; what is not there is left out */
     size_t read_count;
     const char *const *write; /* folders (or single files such as /dev/null) */
     size_t write_count;
-    int64_t memory_bytes;     /* of data; 0: no limit */
+    int64_t memory_bytes; /* of data; 0: no limit */
 };
 
 /* NULL, or what could not be given up (malloc'd): then nothing hostile may be loaded. A kernel

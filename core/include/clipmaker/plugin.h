@@ -105,10 +105,10 @@ enum cm_scope {
 
 struct cm_failure {
     uint32_t size;
-    uint32_t verdict;  /* enum cm_verdict, not CM_OK */
-    uint32_t reason;   /* enum cm_reason */
-    uint32_t scope;    /* enum cm_scope; 0 means CM_SCOPE_ITEM */
-    int64_t delay_ms;  /* not before this long from now; 0: the host chooses. Clamped to 0..24 h */
+    uint32_t verdict; /* enum cm_verdict, not CM_OK */
+    uint32_t reason;  /* enum cm_reason */
+    uint32_t scope;   /* enum cm_scope; 0 means CM_SCOPE_ITEM */
+    int64_t delay_ms; /* not before this long from now; 0: the host chooses. Clamped to 0..24 h */
 };
 
 /* ---- Options ------------------------------------------------------------------------------- */
@@ -150,34 +150,41 @@ struct cm_option {
 #define CM_OFFSET_OF(type, field, ctype) offsetof(type, field)
 #else
 /* offsetof, refused by the compiler when the field is not of the C type that the option stores. */
-#define CM_OFFSET_OF(type, field, ctype) \
+#define CM_OFFSET_OF(type, field, ctype)                                                                               \
     (offsetof(type, field) + 0 * sizeof(_Generic(&((type *)0)->field, ctype * : 1)))
 #endif
 
-#define CM_OPT_(n, t, fl, off, def, ch, lo, hi, h) {n, t, fl, off, def, ch, lo, hi, h}
-#define CM_OPT_STRING(T, f, name, def, help) \
+#define CM_OPT_(n, t, fl, off, def, ch, lo, hi, h)                                                                     \
+    {                                                                                                                  \
+        n, t, fl, off, def, ch, lo, hi, h                                                                              \
+    }
+#define CM_OPT_STRING(T, f, name, def, help)                                                                           \
     CM_OPT_(name, CM_TYPE_STRING, 0, CM_OFFSET_OF(T, f, const char *), def, NULL, 0, 0, help)
-#define CM_OPT_SECRET(T, f, name, flags, help) \
-    CM_OPT_(name, CM_TYPE_SECRET, flags, CM_OFFSET_OF(T, f, const char *), ((flags)&CM_OPTION_REQUIRED) ? NULL : "", NULL, 0, 0, help)
-#define CM_OPT_INT(T, f, name, def, lo, hi, help) \
+#define CM_OPT_SECRET(T, f, name, flags, help)                                                                         \
+    CM_OPT_(name, CM_TYPE_SECRET, flags, CM_OFFSET_OF(T, f, const char *), ((flags)&CM_OPTION_REQUIRED) ? NULL : "",   \
+            NULL, 0, 0, help)
+#define CM_OPT_INT(T, f, name, def, lo, hi, help)                                                                      \
     CM_OPT_(name, CM_TYPE_INT, 0, CM_OFFSET_OF(T, f, int64_t), def, NULL, lo, hi, help)
-#define CM_OPT_REAL(T, f, name, def, lo, hi, help) \
+#define CM_OPT_REAL(T, f, name, def, lo, hi, help)                                                                     \
     CM_OPT_(name, CM_TYPE_REAL, 0, CM_OFFSET_OF(T, f, double), def, NULL, lo, hi, help)
-#define CM_OPT_BOOL(T, f, name, def, help) \
+#define CM_OPT_BOOL(T, f, name, def, help)                                                                             \
     CM_OPT_(name, CM_TYPE_BOOL, 0, CM_OFFSET_OF(T, f, int), def, NULL, 0, 0, help)
-#define CM_OPT_TIME(T, f, name, def, lo_ms, hi_ms, help) \
+#define CM_OPT_TIME(T, f, name, def, lo_ms, hi_ms, help)                                                               \
     CM_OPT_(name, CM_TYPE_TIME, 0, CM_OFFSET_OF(T, f, int64_t), def, NULL, lo_ms, hi_ms, help)
-#define CM_OPT_SIZE(T, f, name, def, lo_bytes, hi_bytes, help) \
+#define CM_OPT_SIZE(T, f, name, def, lo_bytes, hi_bytes, help)                                                         \
     CM_OPT_(name, CM_TYPE_SIZE, 0, CM_OFFSET_OF(T, f, int64_t), def, NULL, lo_bytes, hi_bytes, help)
-#define CM_OPT_RATE(T, f, name, def, help) \
+#define CM_OPT_RATE(T, f, name, def, help)                                                                             \
     CM_OPT_(name, CM_TYPE_RATE, 0, CM_OFFSET_OF(T, f, int64_t), def, NULL, 0, 0, help)
-#define CM_OPT_CHOICE(T, f, name, def, choices, help) \
+#define CM_OPT_CHOICE(T, f, name, def, choices, help)                                                                  \
     CM_OPT_(name, CM_TYPE_CHOICE, 0, CM_OFFSET_OF(T, f, const char *), def, choices, 0, 0, help)
-#define CM_OPT_URL(T, f, name, flags, def, help) \
+#define CM_OPT_URL(T, f, name, flags, def, help)                                                                       \
     CM_OPT_(name, CM_TYPE_URL, flags, CM_OFFSET_OF(T, f, const char *), def, NULL, 0, 0, help)
-#define CM_OPT_PATH(T, f, name, flags, def, help) \
+#define CM_OPT_PATH(T, f, name, flags, def, help)                                                                      \
     CM_OPT_(name, CM_TYPE_PATH, flags, CM_OFFSET_OF(T, f, const char *), def, NULL, 0, 0, help)
-#define CM_OPT_END {NULL, 0, 0, 0, NULL, NULL, 0, 0, NULL}
+#define CM_OPT_END                                                                                                     \
+    {                                                                                                                  \
+        NULL, 0, 0, 0, NULL, NULL, 0, 0, NULL                                                                          \
+    }
 
 /* ---- Items: given and emitted one at a time, so no array stride is part of the ABI --------- */
 
@@ -253,20 +260,20 @@ struct cm_http_part {
 
 struct cm_http_request {
     uint32_t size;
-    const char *method;         /* NULL: GET, or POST when there is a body */
+    const char *method; /* NULL: GET, or POST when there is a body */
     const char *url;
     const char *const *headers; /* "Name: value", …, NULL; may be NULL itself */
     const char *body;           /* body_bytes of it; or */
     size_t body_bytes;
-    const char *body_path;      /* a file streamed as the body; or */
+    const char *body_path; /* a file streamed as the body; or */
     const struct cm_http_part *parts;
-    const char *save_path;      /* stream a 2xx body into this file instead of memory */
-    int64_t resume_bytes;       /* ask for the rest from here and append to save_path */
-    int64_t max_bytes;          /* largest body accepted; 0: 16 MiB in memory, no limit in a file */
-    int64_t deadline_ms;        /* for the whole exchange; 0: 60 s */
-    int64_t stall_ms;           /* give up when no byte moved for this long; 0: 30 s */
-    int follow;                 /* how many redirects to follow; 0: none */
-    int allow_private;          /* also loopback, link-local and private addresses, at every hop */
+    const char *save_path; /* stream a 2xx body into this file instead of memory */
+    int64_t resume_bytes;  /* ask for the rest from here and append to save_path */
+    int64_t max_bytes;     /* largest body accepted; 0: 16 MiB in memory, no limit in a file */
+    int64_t deadline_ms;   /* for the whole exchange; 0: 60 s */
+    int64_t stall_ms;      /* give up when no byte moved for this long; 0: 30 s */
+    int follow;            /* how many redirects to follow; 0: none */
+    int allow_private;     /* also loopback, link-local and private addresses, at every hop */
 };
 
 enum cm_http_outcome {
@@ -283,15 +290,20 @@ struct cm_http_answer {
     int32_t status;   /* 0 unless answered */
     const char *body; /* "" when saved to a file; ends with a NUL beyond body_bytes */
     size_t body_bytes;
-    int64_t saved_bytes;     /* size of save_path now */
-    int64_t retry_after_ms;  /* from Retry-After, seconds or date; -1: none */
-    const char *problem;     /* one line for people when not answered, else "" */
+    int64_t saved_bytes;    /* size of save_path now */
+    int64_t retry_after_ms; /* from Retry-After, seconds or date; -1: none */
+    const char *problem;    /* one line for people when not answered, else "" */
     const char *final_url;
 };
 
 /* ---- Host services ------------------------------------------------------------------------- */
 
-enum cm_log_level { CM_LOG_DEBUG = 1, CM_LOG_INFO = 2, CM_LOG_WARN = 3, CM_LOG_ERROR = 4 };
+enum cm_log_level {
+    CM_LOG_DEBUG = 1,
+    CM_LOG_INFO = 2,
+    CM_LOG_WARN = 3,
+    CM_LOG_ERROR = 4
+};
 
 struct cm_ctx;  /* one call; opaque */
 struct cm_json; /* one value inside a parsed JSON text; opaque, lives until the call returns */
@@ -308,11 +320,12 @@ struct cm_host {
     /* Zeroed memory, freed by the host when the call returns. */
     void *(*alloc)(struct cm_ctx *ctx, size_t bytes);
     /* printf into such memory. */
-    char *(*format)(struct cm_ctx *ctx, const char *format, ...) CM_PRINTF(2, 3);
+    char *(*format)(struct cm_ctx *ctx, const char *format, ...)CM_PRINTF(2, 3);
     /* Records why, and returns failure->verdict: `return host->fail(…)`. The words are one line
      * for a person: what, where, what to do. The format is looked up in the message catalogue
      * first, so pass it as a literal. */
-    enum cm_verdict (*fail)(struct cm_ctx *ctx, const struct cm_failure *failure, const char *format, ...) CM_PRINTF(3, 4);
+    enum cm_verdict (*fail)(struct cm_ctx *ctx, const struct cm_failure *failure, const char *format, ...)
+        CM_PRINTF(3, 4);
     /* How far, 0..1. Also the sign of life: a call that is silent for long is warned about. */
     void (*progress)(struct cm_ctx *ctx, double done);
     /* True when the call should end soon: cancel, deadline or shutdown. Cheap: ask often. */
@@ -335,7 +348,8 @@ struct cm_host {
     int (*speech)(struct cm_ctx *ctx, size_t index, struct cm_interval *interval);
 
     /* One HTTP exchange; log lines are redacted. Returns answer->outcome. */
-    enum cm_http_outcome (*http)(struct cm_ctx *ctx, const struct cm_http_request *request, struct cm_http_answer *answer);
+    enum cm_http_outcome (*http)(struct cm_ctx *ctx, const struct cm_http_request *request,
+                                 struct cm_http_answer *answer);
     /* A header of the last answer, or NULL. */
     const char *(*http_header)(struct cm_ctx *ctx, const char *name);
 
@@ -346,7 +360,7 @@ struct cm_host {
     const char *(*json_string)(struct cm_ctx *ctx, const struct cm_json *value, const char *fallback);
     double (*json_number)(struct cm_ctx *ctx, const struct cm_json *value, double fallback);
     int (*json_bool)(struct cm_ctx *ctx, const struct cm_json *value, int fallback);
-    size_t (*json_count)(struct cm_ctx *ctx, const struct cm_json *value); /* of an array, else 0 */
+    size_t (*json_count)(struct cm_ctx *ctx, const struct cm_json *value);     /* of an array, else 0 */
     const char *(*json_text)(struct cm_ctx *ctx, const struct cm_json *value); /* serialised */
     /* `text` as a JSON string with its quotes. */
     const char *(*json_quote)(struct cm_ctx *ctx, const char *text);
@@ -392,8 +406,8 @@ typedef void (*cm_close_fn)(struct cm_ctx *ctx);
 /* source: URL or path → media file. Emits a file of role "media", and any number of "captions". */
 struct cm_source_request {
     uint32_t size;
-    const char *url;            /* as the user gave it: "https://…" or an absolute path */
-    const char *captions_path;  /* a captions file that the user gave, or NULL */
+    const char *url;           /* as the user gave it: "https://…" or an absolute path */
+    const char *captions_path; /* a captions file that the user gave, or NULL */
 };
 struct cm_source_ops {
     uint32_t size;
@@ -425,14 +439,14 @@ struct cm_prepare_ops {
 struct cm_stt_request {
     uint32_t size;
     const char *audio_path;
-    int64_t start_ms, end_ms;   /* where the chunk lies in the media */
-    const char *captions_path;  /* captions of the whole media, or NULL */
+    int64_t start_ms, end_ms;      /* where the chunk lies in the media */
+    const char *captions_path;     /* captions of the whole media, or NULL */
     const char *captions_language; /* or "" when not known */
-    const char *prompt;         /* words to expect, or "" */
+    const char *prompt;            /* words to expect, or "" */
 };
 struct cm_stt_ops {
     uint32_t size;
-    const char *languages; /* "en", "ru en", "*": any. What it is asked for, never anything else */
+    const char *languages;  /* "en", "ru en", "*": any. What it is asked for, never anything else */
     int32_t needs_captions; /* true: can only read captions, asked only where there are some */
     cm_open_fn open;
     cm_close_fn close;
@@ -453,10 +467,10 @@ struct cm_llm_request {
 };
 struct cm_llm_answer {
     uint32_t size;
-    const char *json;  /* the answer; checked by the host */
-    const char *model; /* that answered */
+    const char *json;              /* the answer; checked by the host */
+    const char *model;             /* that answered */
     int64_t tokens_in, tokens_out; /* -1 when not told */
-    int truncated;     /* it stopped at max_tokens: never repaired */
+    int truncated;                 /* it stopped at max_tokens: never repaired */
 };
 struct cm_llm_ops {
     uint32_t size;
@@ -491,16 +505,20 @@ struct cm_post {
 };
 struct cm_publish_request {
     uint32_t size;
-    const char *key;            /* stable over attempts, [a-z0-9-], ≤ 64 */
+    const char *key; /* stable over attempts, [a-z0-9-], ≤ 64 */
     const char *clip_path;
     const char *thumbnail_path; /* or NULL */
     const char *captions_path;  /* or NULL */
     const char *name;           /* "01-slug": rank and title, safe as a file name */
     const char *title;
-    const char *text;           /* of the post */
-    const char *post_id;        /* remove, stats: the post; else NULL */
+    const char *text;    /* of the post */
+    const char *post_id; /* remove, stats: the post; else NULL */
 };
-enum cm_found { CM_FOUND = 1, CM_ABSENT = 2, CM_UNKNOWN = 3 };
+enum cm_found {
+    CM_FOUND = 1,
+    CM_ABSENT = 2,
+    CM_UNKNOWN = 3
+};
 
 #define CM_SETTLE_NATIVE_KEY 1u /* the platform refuses a second post with the same key */
 #define CM_SETTLE_PHASES 2u     /* each phase's id is saved; only the unknown one is repeated */
@@ -517,7 +535,8 @@ struct cm_publish_ops {
     cm_close_fn close;
     enum cm_verdict (*publish)(struct cm_ctx *ctx, const struct cm_publish_request *request, struct cm_post *post);
     /* optional from here on; find is required with CM_SETTLE_SEARCH */
-    enum cm_verdict (*find)(struct cm_ctx *ctx, const struct cm_publish_request *request, enum cm_found *found, struct cm_post *post);
+    enum cm_verdict (*find)(struct cm_ctx *ctx, const struct cm_publish_request *request, enum cm_found *found,
+                            struct cm_post *post);
     enum cm_verdict (*stats)(struct cm_ctx *ctx, const struct cm_publish_request *request); /* emits facts */
     enum cm_verdict (*remove)(struct cm_ctx *ctx, const struct cm_publish_request *request);
     enum cm_verdict (*check)(struct cm_ctx *ctx);
@@ -532,9 +551,9 @@ struct cm_plugin {
     uint16_t abi_minor;
     uint32_t size;
     uint32_t stage;
-    const char *name;    /* same as the file: NAME.so */
-    const char *version; /* the plugin's own */
-    const char *summary; /* one sentence for `clipmaker plugins` */
+    const char *name;                /* same as the file: NAME.so */
+    const char *version;             /* the plugin's own */
+    const char *summary;             /* one sentence for `clipmaker plugins` */
     const struct cm_option *options; /* ends with CM_OPT_END; may be NULL */
     size_t options_size;
     const void *ops; /* struct cm_<stage>_ops */
@@ -543,11 +562,14 @@ struct cm_plugin {
 /*
  * CM_PLUGIN(CM_STAGE_STT, "stt_example", "1.0", "Recognises …", options, struct options, ops);
  */
-#define CM_PLUGIN(stage_, name_, version_, summary_, options_, options_type_, ops_)            \
-    __attribute__((visibility("default"))) extern const struct cm_plugin cm_plugin;            \
-    const struct cm_plugin cm_plugin = {CM_PLUGIN_MAGIC, CM_ABI_MAJOR, CM_ABI_MINOR,           \
-                                        (uint32_t)sizeof(struct cm_plugin), stage_, name_,     \
-                                        version_, summary_, options_, sizeof(options_type_), &(ops_)}
+#define CM_PLUGIN(stage_, name_, version_, summary_, options_, options_type_, ops_)                                    \
+    __attribute__((visibility("default"))) extern const struct cm_plugin cm_plugin;                                    \
+    const struct cm_plugin cm_plugin = {CM_PLUGIN_MAGIC, CM_ABI_MAJOR,                                                 \
+                                        CM_ABI_MINOR,    (uint32_t)sizeof(struct cm_plugin),                           \
+                                        stage_,          name_,                                                        \
+                                        version_,        summary_,                                                     \
+                                        options_,        sizeof(options_type_),                                        \
+                                        &(ops_)}
 
 #ifdef __cplusplus
 }
