@@ -123,6 +123,20 @@ static enum cm_verdict lay_and_write(struct cm_call *call, int64_t start_ms, int
     return verdict;
 }
 
+/* Captions that the user gave and that cannot be read are the user's to mend; those that were only
+ * found are passed over, and the next one in the chain listens instead. */
+static enum cm_verdict forgive_found_captions(struct cm_call *call, struct json_object *captions)
+{
+    if (!strcmp(cm_json_text(cm_json_object(captions, "facts"), "origin", ""), "given")) {
+        return CM_REJECT;
+    }
+    char *words = cm_strdup(call->done->words);
+    enum cm_verdict verdict = cm_call_fail(call, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                                           N_("captions found with the video are left aside: %s"), words);
+    free(words);
+    return verdict;
+}
+
 enum cm_verdict cm_stage_stt(struct cm_call *call)
 {
     const struct cm_stt_ops *ops = call->ops;
@@ -150,5 +164,8 @@ enum cm_verdict cm_stage_stt(struct cm_call *call)
                             N_("the step before this one left no chunk of speech"));
     }
     enum cm_verdict verdict = ops->transcribe(&call->ctx, &request);
+    if (verdict == CM_REJECT && ops->needs_captions) {
+        return forgive_found_captions(call, captions);
+    }
     return verdict == CM_OK ? lay_and_write(call, request.start_ms, request.end_ms) : verdict;
 }
