@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/common/text.h"
 #include "core/moments/transcript.h"
@@ -28,7 +29,7 @@ static const char *const abbreviations[] = {
 static int is_abbreviation(const char *word)
 {
     for (size_t i = 0; i < sizeof abbreviations / sizeof *abbreviations; i++) {
-        if (!strcmp(word, abbreviations[i])) {
+        if (!strcasecmp(word, abbreviations[i])) {
             return 1;
         }
     }
