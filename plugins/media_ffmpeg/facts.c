@@ -7,7 +7,8 @@
 #include <libavutil/display.h>
 #include <math.h>
 
-#include "ffcompat.h"
+#include "../ffmpeg/ffcompat.h"
+#include "media.h"
 
 #define MOST_FPS 240.0
 

@@ -4,7 +4,7 @@
 #ifndef MEDIA_FACTS_H
 #define MEDIA_FACTS_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
 
 /* The picture's packets, as they pass: where it ends and how often it changes. */
 struct timing {

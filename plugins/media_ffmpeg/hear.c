@@ -6,6 +6,7 @@
  * picture has it.
  */
 #include "hear.h"
+#include "media.h"
 
 #include <libavutil/opt.h>
 #include <math.h>
@@ -152,7 +153,7 @@ enum cm_verdict hear_open(struct hear *hear, struct input *input, int64_t limit_
         return verdict;
     hear->frame = av_frame_alloc();
     hear->loud_from = av_frame_alloc();
-    hear->decoder = input_decoder(input->audio, 0);
+    hear->decoder = input_decoder(input->audio, 1);
     if (hear->frame == NULL || hear->loud_from == NULL)
         return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     if (hear->decoder == NULL)

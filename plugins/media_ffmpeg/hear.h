@@ -6,7 +6,7 @@
 
 #include <ebur128.h>
 
-#include "input.h"
+#include "../ffmpeg/input.h"
 #include "resample.h"
 #include "sound.h"
 

@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ffmpeg/input.h"
 #include "facts.h"
 #include "flac.h"
 #include "hear.h"
-#include "input.h"
 #include "language.h"
+#include "media.h"
 #include "scene.h"
 #include "texts.h"
 #include "track.h"
@@ -134,7 +135,7 @@ static int picture_decodes(struct prepare *p)
     AVPacket *packet = av_packet_alloc();
     AVFrame *frame = av_frame_alloc();
     int opened = input_open(&again, p->ctx, p->input.path) == CM_OK && packet != NULL && frame != NULL;
-    AVCodecContext *decoder = opened ? input_decoder(again.video, 0) : NULL;
+    AVCodecContext *decoder = opened ? input_decoder(again.video, 1) : NULL;
     int got = decoder != NULL && decodes_one(&again, decoder, packet, frame);
     avcodec_free_context(&decoder);
     input_close(&again);

@@ -5,6 +5,7 @@
  * change is found at the next key frame. A view is 48 × 27 samples of brightness.
  */
 #include "scene.h"
+#include "media.h"
 
 #include <libavutil/pixdesc.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ void scenes_open(struct scenes *scenes, struct input *input)
 {
     *scenes = (struct scenes){.input = input, .last_ms = -1};
     scenes->frame = av_frame_alloc();
-    scenes->decoder = scenes->frame == NULL ? NULL : input_decoder(input->video, 1);
+    scenes->decoder = scenes->frame == NULL ? NULL : input_key_frame_decoder(input->video);
 }
 
 void scenes_close(struct scenes *scenes)

@@ -4,7 +4,7 @@
 #ifndef MEDIA_SCENE_H
 #define MEDIA_SCENE_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
 
 #define SCENE_COLUMNS 48
 #define SCENE_ROWS 27

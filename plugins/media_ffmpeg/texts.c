@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "language.h"
+#include "media.h"
 
 #define MOST_BYTES (16 * 1024 * 1024) /* of one track */
 #define UNTIMED_MS 4000               /* shown that long when the container does not say */
@@ -27,7 +28,7 @@ void texts_open(struct texts *texts, struct input *input)
             !(codec->props & AV_CODEC_PROP_TEXT_SUB))
             continue;
         /* "Forced" ones hold only what is said in another language. */
-        AVCodecContext *decoder = (stream->disposition & AV_DISPOSITION_FORCED) ? NULL : input_decoder(stream, 0);
+        AVCodecContext *decoder = (stream->disposition & AV_DISPOSITION_FORCED) ? NULL : input_decoder(stream, 1);
         if (decoder != NULL)
             texts->tracks[texts->count++] = (struct text_track){.stream = stream, .decoder = decoder};
     }

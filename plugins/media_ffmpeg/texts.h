@@ -4,7 +4,7 @@
 #ifndef MEDIA_TEXTS_H
 #define MEDIA_TEXTS_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
 
 #define TEXTS_MOST 16 /* tracks */
 

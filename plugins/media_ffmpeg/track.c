@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "language.h"
+#include "media.h"
 #include "resample.h"
 
 #define MOST_TRACKS 64
@@ -93,7 +94,7 @@ static void listen(struct input *input, struct ear *ears, size_t count)
     AVPacket *packet = av_packet_alloc();
     AVFrame *frame = av_frame_alloc();
     for (size_t i = 0; i < count; i++)
-        ears[i].decoder = input_decoder(ears[i].stream, 0);
+        ears[i].decoder = input_decoder(ears[i].stream, 1);
     while (packet != NULL && frame != NULL && av_read_frame(input->format, packet) >= 0) {
         AVStream *stream = input->format->streams[packet->stream_index];
         int64_t at = input_position_us(input, stream, packet->pts);

@@ -4,7 +4,7 @@
 #ifndef MEDIA_TRACK_H
 #define MEDIA_TRACK_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
 
 /* Sets input->audio and audio_track. `option` is "auto" or a number from 1. The input may have been
  * reopened. */

@@ -5,7 +5,8 @@
 #ifndef RENDER_PICTURES_H
 #define RENDER_PICTURES_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
+#include "render.h"
 
 struct pictures {
     struct input *input;

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../ffmpeg/ffcompat.h"
 #include "captions.h"
 #include "compose.h"
-#include "ffcompat.h"
 #include "image.h"
 #include "master.h"
 #include "movie.h"
@@ -146,9 +146,11 @@ static enum cm_verdict plan(struct render *render)
 
 static enum cm_verdict open_media(struct render *render, const char *path)
 {
-    enum cm_verdict verdict = input_open(&render->seen, render->ctx, path, 0);
+    enum cm_verdict verdict = input_open(&render->seen, render->ctx, path);
     if (verdict == CM_OK)
-        verdict = input_open(&render->heard, render->ctx, path, render->document.audio_track);
+        verdict = input_open(&render->heard, render->ctx, path);
+    if (verdict == CM_OK)
+        input_choose_audio(&render->heard, render->document.audio_track);
     return verdict;
 }
 

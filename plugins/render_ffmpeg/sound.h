@@ -4,7 +4,8 @@
 #ifndef RENDER_SOUND_H
 #define RENDER_SOUND_H
 
-#include "input.h"
+#include "../ffmpeg/input.h"
+#include "render.h"
 
 struct sound {
     float *samples; /* left, right, left, … */

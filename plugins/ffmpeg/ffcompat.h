@@ -1,8 +1,8 @@
 /*
  * FFmpeg 5.1 (Debian 12) and 7.1 (Debian 13) under one name, where they differ.
  */
-#ifndef RENDER_FFCOMPAT_H
-#define RENDER_FFCOMPAT_H
+#ifndef FFMPEG_FFCOMPAT_H
+#define FFMPEG_FFCOMPAT_H
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>

@@ -13,7 +13,15 @@
 
 #define IO_BUFFER_BYTES (64 * 1024)
 #define MOST_STREAMS 256
+#define LARGE_PIXELS (4096 * 2304)   /* above it, frames in flight of several threads cost too much memory */
 #define MOST_PIXELS (16384LL * 8192) /* 8K has a quarter of that */
+
+#define input_fail(ctx, verdict_, reason_, ...)                                                                        \
+    ((ctx)->host->fail(                                                                                                \
+        (ctx),                                                                                                         \
+        &(struct cm_failure){                                                                                          \
+            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = CM_SCOPE_ITEM},    \
+        __VA_ARGS__))
 
 /* Containers, by libavformat's name for the demuxer. Playlists are not here: they name other files. */
 enum kind {
@@ -125,13 +133,14 @@ static enum cm_verdict open_descriptor(struct input *input)
     struct stat status;
     input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
     if (input->fd < 0)
-        return fail(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
+        return input_fail(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
     if (fstat(input->fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
     if (status.st_size == 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is an empty file: was it copied completely?", input->path);
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is an empty file: was it copied completely?",
+                          input->path);
     input->bytes = status.st_size;
     return CM_OK;
 }
@@ -169,20 +178,21 @@ static enum cm_verdict not_a_video(struct input *input, const AVInputFormat *fou
     struct cm_ctx *ctx = input->ctx;
     switch (found == NULL ? 0 : kind_of(found->name)) {
     case KIND_PLAYLIST:
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s is a playlist (%s) that points at other files: give the video itself", input->path,
-                    format_name(found));
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                          "%s is a playlist (%s) that points at other files: give the video itself", input->path,
+                          format_name(found));
     case KIND_SOUND:
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s has sound but no picture (%s): give the video that it belongs to", input->path,
-                    format_name(found));
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                          "%s has sound but no picture (%s): give the video that it belongs to", input->path,
+                          format_name(found));
     case KIND_PICTURE:
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is a picture (%s): give a video with speech", input->path,
-                    format_name(found));
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is a picture (%s): give a video with speech",
+                          input->path, format_name(found));
     default:
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s is not a video: no known format was found in it. Give an MP4, MOV, MKV, WebM, AVI or TS file",
-                    input->path);
+        return input_fail(
+            ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+            "%s is not a video: no known format was found in it. Give an MP4, MOV, MKV, WebM, AVI or TS file",
+            input->path);
     }
 }
 
@@ -190,14 +200,14 @@ static enum cm_verdict damaged(struct input *input, const AVInputFormat *found)
 {
     struct cm_ctx *ctx = input->ctx;
     if (ctx->host->stopping(ctx))
-        return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
+        return input_fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
     if (strncmp(found->name, "mov,", 4) == 0 && lacks_index(input))
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s is cut off: the index (moov) that an MP4 carries is missing. Copy or download it again; "
-                    "a broken recording may be mended with a repair tool such as untrunc",
-                    input->path);
-    return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
-                input->path, format_name(found));
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                          "%s is cut off: the index (moov) that an MP4 carries is missing. Copy or download it again; "
+                          "a broken recording may be mended with a repair tool such as untrunc",
+                          input->path);
+    return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
+                      input->path, format_name(found));
 }
 
 /* Streams are found by content; the file's name says nothing. */
@@ -209,7 +219,7 @@ static enum cm_verdict open_container(struct input *input)
     input->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, input, read_some, NULL, seek_to);
     input->format = avformat_alloc_context();
     if (buffer == NULL || input->io == NULL || input->format == NULL)
-        return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return input_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     int probed = av_probe_input_buffer2(input->io, &found, "", NULL, 0, 0);
     /* 5.1 would read plain text as one of its text formats; below this score it only guesses. */
     if (probed < AVPROBE_SCORE_RETRY / 5 || found == NULL || kind_of(found->name) != KIND_VIDEO)
@@ -253,18 +263,47 @@ static enum cm_verdict choose_picture(struct input *input)
             input->video = stream;
     }
     if (input->video == NULL && sounds > 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s has sound but no picture: give the video that it belongs to", input->path);
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                          "%s has sound but no picture: give the video that it belongs to", input->path);
     if (input->video == NULL)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds neither picture nor sound", input->path);
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds neither picture nor sound", input->path);
     if (avcodec_find_decoder(input->video->codecpar->codec_id) == NULL)
-        return fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                    "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264", input->path,
-                    input_codec_name(ctx, input->video));
+        return input_fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                          "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264",
+                          input->path, input_codec_name(ctx, input->video));
     if (input->video->codecpar->width <= 0 || input->video->codecpar->height <= 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: its picture (%s) has no size; the file is damaged",
-                    input->path, input_codec_name(ctx, input->video));
+        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: its picture (%s) has no size; the file is damaged",
+                          input->path, input_codec_name(ctx, input->video));
     return CM_OK;
+}
+
+static int audio_rank(const AVStream *stream, int number, int wanted)
+{
+    if (avcodec_find_decoder(stream->codecpar->codec_id) == NULL)
+        return -1;
+    return number == wanted ? 3 : (stream->disposition & AV_DISPOSITION_DEFAULT) ? 2 : 1;
+}
+
+void input_choose_audio(struct input *input, int number)
+{
+    int tracks = 0, best = 0;
+    for (unsigned i = 0; i < input->format->nb_streams; i++) {
+        AVStream *stream = input->format->streams[i];
+        if (stream->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
+            continue;
+        int rank = audio_rank(stream, ++tracks, number);
+        if (rank > best) {
+            best = rank;
+            input->audio = stream;
+            input->audio_track = tracks;
+        }
+    }
+}
+
+void input_only(struct input *input, const AVStream *stream)
+{
+    for (unsigned i = 0; i < input->format->nb_streams; i++)
+        input->format->streams[i]->discard = input->format->streams[i] == stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
 }
 
 const char *input_codec_name(struct cm_ctx *ctx, const AVStream *stream)
@@ -289,18 +328,26 @@ int64_t input_position_us(const struct input *input, const AVStream *stream, int
     return us - input->start_us;
 }
 
-AVCodecContext *input_decoder(AVStream *stream, int key_frames_only)
+int input_seek(struct input *input, const AVStream *stream, int64_t position_us)
+{
+    int64_t at = av_rescale_q(position_us + input->start_us, AV_TIME_BASE_Q, stream->time_base);
+    return avformat_seek_file(input->format, stream->index, INT64_MIN, at, at, 0);
+}
+
+/* ---- Decoders --------------------------------------------------------------------------------- */
+
+static AVCodecContext *open_decoder(const AVStream *stream, int threads, enum AVDiscard skip)
 {
     const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
     AVCodecContext *decoder = codec == NULL ? NULL : avcodec_alloc_context3(codec);
     if (decoder == NULL)
         return NULL;
-    decoder->thread_count = 1;
+    int64_t pixels = (int64_t)stream->codecpar->width * stream->codecpar->height;
+    decoder->thread_count = pixels > LARGE_PIXELS ? 1 : threads;
     decoder->max_pixels = MOST_PIXELS;
-    if (key_frames_only) {
-        decoder->skip_frame = AVDISCARD_NONKEY;
+    decoder->skip_frame = skip;
+    if (skip == AVDISCARD_NONKEY)
         decoder->skip_loop_filter = AVDISCARD_ALL;
-    }
     if (avcodec_parameters_to_context(decoder, stream->codecpar) < 0)
         avcodec_free_context(&decoder);
     if (decoder == NULL)
@@ -309,6 +356,16 @@ AVCodecContext *input_decoder(AVStream *stream, int key_frames_only)
     if (avcodec_open2(decoder, codec, NULL) < 0)
         avcodec_free_context(&decoder);
     return decoder;
+}
+
+AVCodecContext *input_decoder(const AVStream *stream, int threads)
+{
+    return open_decoder(stream, threads, AVDISCARD_DEFAULT);
+}
+
+AVCodecContext *input_key_frame_decoder(const AVStream *stream)
+{
+    return open_decoder(stream, 1, AVDISCARD_NONKEY);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------- */
@@ -323,6 +380,8 @@ enum cm_verdict input_open(struct input *input, struct cm_ctx *ctx, const char *
         verdict = choose_picture(input);
     if (verdict == CM_OK && llabs(input->format->start_time) < INT64_MAX / 4)
         input->start_us = input->format->start_time;
+    if (verdict == CM_OK && input->format->duration > 0 && input->format->duration < INT64_MAX / 4)
+        input->length_us = input->format->duration;
     return verdict;
 }
 
@@ -332,7 +391,7 @@ void input_close(struct input *input)
     if (input->io != NULL)
         av_freep(&input->io->buffer);
     avio_context_free(&input->io);
-    if (input->fd >= 0)
+    if (input->fd > 0) /* zeroed: never opened */
         close(input->fd);
     input->fd = -1;
 }
