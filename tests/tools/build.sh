@@ -29,7 +29,8 @@ build_in() {
         (cd "$top" && mkdir -p build-aux && autoreconf -i) >/dev/null
     mkdir -p "$folder"
     [ -f "$folder/config.status" ] && [ "$folder/config.status" -nt "$top/configure" ] ||
-        (cd "$folder" && "$top/configure" -q "$@")
+        (set -o pipefail # autoconf's clean-up looks for core dumps and stumbles over our folder `core`
+            cd "$folder" && "$top/configure" -q "$@" 2>&1 | { grep -v "cannot remove 'core'" || true; } >&2)
     make -s -C "$folder" -j "$(nproc)" >&2
     rm -rf "$folder/stage"
     make -s -C "$folder" install DESTDIR="$folder/stage" >/dev/null
