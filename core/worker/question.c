@@ -4,6 +4,7 @@
 #include "core/worker/question.h"
 
 #include <json-c/json.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,19 @@ static void put_int(struct json_object *object, const char *name, int64_t value)
 
 /* ---- Input ---- */
 
+/* How sure the recogniser was of these words on average; -1: it does not say. */
+static double confidence_of(const struct cm_transcript *transcript, const struct cm_sentence *sentence)
+{
+    double sum = 0;
+    for (size_t i = sentence->first; i <= sentence->last; i++) {
+        if (transcript->words[i].confidence < 0) {
+            return -1;
+        }
+        sum += transcript->words[i].confidence;
+    }
+    return sum / (double)(sentence->last - sentence->first + 1);
+}
+
 static struct json_object *write_sentence(const struct cm_transcript *transcript, size_t id)
 {
     const struct cm_sentence *sentence = &transcript->sentences[id];
@@ -59,6 +73,9 @@ static struct json_object *write_sentence(const struct cm_transcript *transcript
     put_int(one, "gap", cm_transcript_gap_ms(transcript, sentence->last));
     put_text(one, "end", cm_sentence_end_name(sentence->end));
     put_int(one, "p", transcript->words[sentence->first].speaker);
+    /* Two digits say enough, and they are the same on every machine. */
+    double confidence = confidence_of(transcript, sentence);
+    json_object_object_add(one, "c", json_object_new_double(confidence < 0 ? -1 : round(confidence * 100) / 100));
     put_text(one, "text", text);
     free(text);
     return one;

@@ -16,6 +16,7 @@
 #define TITLE_WORDS_MAX 10
 #define TITLE_BYTES_MAX 110 /* about 60 letters of Russian; fits on a clip in three lines */
 #define QUESTION_WORDS_MIN 3
+#define SURE 0.9           /* below it a word here and there is misheard */
 #define TEXT_BYTES_MAX 400 /* of the post's text */
 #define HASHTAGS 4
 #define HASHTAG_LETTERS_MIN 5
@@ -28,6 +29,19 @@ struct quote {
 };
 
 /* ---- Quotes ---- */
+
+/* A recogniser writes "i've"; a title does not. Only English has that word. */
+static const char *with_capital_i(struct cm_ctx *ctx, const char *text)
+{
+    char *copy = ctx->host->format(ctx, "%s", text);
+    for (char *at = copy; *at; at++) {
+        int begins = at == copy || at[-1] == ' ';
+        if (*at == 'i' && begins && strchr(" ',.?!", at[1])) {
+            *at = 'I';
+        }
+    }
+    return copy;
+}
 
 /* The text without the marks at its end that a title does not have. */
 static const char *trimmed(struct cm_ctx *ctx, const char *text, size_t bytes)
@@ -160,6 +174,19 @@ static void offer_clauses(struct video *video, size_t index, struct quote *best)
     }
 }
 
+/* What the sentence has to offer, worth less when it may be misheard. */
+static void offer_sentence(struct video *video, size_t index, struct quote *best)
+{
+    double confidence = video->sentences[index].confidence;
+    struct quote quote = {0};
+    offer_piece(video, &video->sentences[index], index, &quote);
+    offer_clauses(video, index, &quote);
+    if (quote.text) {
+        quote.worth -= confidence >= 0 && confidence < SURE ? 4 * (SURE - confidence) : 0;
+        offer(best, &quote);
+    }
+}
+
 /* ---- The topic ---- */
 
 static double weight_of(const struct video *video, const struct word *word)
@@ -214,10 +241,10 @@ static const char *title_of(struct video *video, size_t first, size_t last, stru
     for (size_t i = first; i <= last; i++) {
         int inside = i > 0 && video->sentences[i - 1].cut; /* its beginning is in the one before */
         if (!is_used(used, i) && !inside) {
-            offer_piece(video, &video->sentences[i], i, &best);
-            offer_clauses(video, i, &best);
+            offer_sentence(video, i, &best);
         }
     }
+    best.text = best.text ? with_capital_i(video->ctx, best.text) : NULL;
     *quoted = best.text ? best.sentence : last + 1;
     if (best.text) {
         used->sentences[used->count++] = best.sentence;
@@ -249,7 +276,7 @@ static const char *text_of(const struct video *video, size_t first, size_t last,
         if (stale) {
             continue;
         }
-        const char *more = as_sentence(ctx, sentence->text);
+        const char *more = with_capital_i(ctx, as_sentence(ctx, sentence->text));
         if (*text && strlen(text) + strlen(more) > TEXT_BYTES_MAX) {
             break;
         }

@@ -83,6 +83,7 @@ static void read_sentence(struct video *video, const struct cm_json *one, struct
         .end_ms = (int64_t)number_at(ctx, one, "e", 0),
         .gap_ms = (int64_t)number_at(ctx, one, "gap", 0),
         .speaker = (long)number_at(ctx, one, "p", -1),
+        .confidence = number_at(ctx, one, "c", -1),
         .marked = !strcmp(end, "mark"),
         .turned = !strcmp(end, "turn"),
         .cut = !strcmp(end, "length"),

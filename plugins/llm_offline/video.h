@@ -28,6 +28,7 @@ struct sentence {
     long id;
     int64_t start_ms, end_ms, gap_ms; /* the pause behind it */
     long speaker;                     /* -1: not known */
+    double confidence;                /* of its words, 0..1; -1: not known */
     int marked, turned, cut, final;   /* why it ends: a mark, another speaker, by force, the video's end */
     const char *text;
     struct word *words;
