@@ -15,6 +15,7 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
+#include "core/common/units.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/grid.h"
 #include "core/ctl/run_daemon.h"
@@ -141,7 +142,16 @@ static void print_list(struct json_object *all)
     printf("%s", _("\n`clipmaker plugins NAME` shows the options of one.\n"));
 }
 
-/* "1s..1d", "ru|en", or "". The numbers come as the plugin has them. malloc'd. */
+/* A bound as the operator would write it in an option of this type. malloc'd. */
+static char *bound_text(const char *type, double bound)
+{
+    if (!strcmp(type, "time")) {
+        return cm_show_duration((int64_t)bound);
+    }
+    return !strcmp(type, "size") ? cm_show_size((int64_t)bound) : cm_format("%.10g", bound);
+}
+
+/* "1s..1d", "ru|en", or "". malloc'd. */
 static char *range_text(struct json_object *option)
 {
     struct json_object *choices = cm_json_array(option, "choices"), *low = NULL, *high = NULL;
@@ -152,7 +162,12 @@ static char *range_text(struct json_object *option)
     json_object_object_get_ex(option, "min", &low);
     json_object_object_get_ex(option, "max", &high);
     if (text.length == 0 && low && high) {
-        cm_text_addf(&text, "%s..%s", json_object_get_string(low), json_object_get_string(high));
+        const char *type = cm_json_text(option, "type", "");
+        char *from = bound_text(type, json_object_get_double(low)),
+             *to = bound_text(type, json_object_get_double(high));
+        cm_text_addf(&text, "%s..%s", from, to);
+        free(from);
+        free(to);
     }
     return cm_text_take(&text);
 }
