@@ -19,6 +19,7 @@
 #define OVERLAP_MOST 0.40   /* of the shorter: more is the same moment */
 #define SAME_TEXT 0.70      /* cosine of the terms */
 #define GOOD_SHARE 0.60     /* of the best total: worth a clip of its own beyond the floor */
+#define SPOKEN_SHARE 0.4    /* of the time: with fewer words a clip nobody asked for is no clip */
 #define ZONES 10            /* the timeline in tenths … */
 #define ZONE_CLIPS 2        /* … that should not hold more than so many clips */
 #define ZONE_PENALTY 0.85
@@ -143,14 +144,14 @@ static void take_best(struct chooser *chooser, size_t wanted, double overlap_mos
 }
 
 /* Adds moments of dense speech where nothing is chosen yet, and takes them. */
-static void take_dense(struct chooser *chooser, size_t wanted, double overlap_most)
+static void take_dense(struct chooser *chooser, size_t wanted, double least_share)
 {
     if (chooser->choice.count >= wanted) {
         return;
     }
-    cm_fill(chooser->candidates, chooser->transcript, chooser->limits);
+    cm_fill(chooser->candidates, chooser->transcript, chooser->limits, least_share);
     know_terms(chooser);
-    take_best(chooser, wanted, overlap_most);
+    take_best(chooser, wanted, OVERLAP_SLIGHT);
 }
 
 /* How many are good enough: all that come near the best. */
@@ -197,8 +198,9 @@ struct cm_choice cm_choose(struct cm_candidates *candidates, const struct cm_tra
     size_t floor = cm_choose_floor(transcript->duration_ms, clips), ceiling = cm_choose_ceiling(clips);
     size_t good = count_good(&chooser);
     take_best(&chooser, good < floor ? floor : good < ceiling ? good : ceiling, OVERLAP_SLIGHT);
-    take_dense(&chooser, floor, OVERLAP_SLIGHT);
+    take_dense(&chooser, floor, SPOKEN_SHARE);
     take_best(&chooser, floor, OVERLAP_MOST);
+    take_dense(&chooser, 1, 0); /* rather a silent one than none */
     rank(&chooser);
     for (size_t i = 0; i < chooser.terms_count; i++) {
         cm_terms_free(&chooser.terms[i]);

@@ -42,16 +42,21 @@ static int64_t preferred_ms(const struct cm_limits *limits)
                                            : PREFERRED_MS;
 }
 
-static struct cm_score judge(const struct cm_transcript *transcript, const struct cm_moment *moment)
+/* How much of the time words take. */
+static double spoken_share(const struct cm_transcript *transcript, const struct cm_moment *moment)
 {
     int64_t spoken_ms = 0;
     for (size_t i = moment->span.first_word; i <= moment->span.last_word; i++) {
         spoken_ms += transcript->words[i].end_ms - transcript->words[i].start_ms;
     }
+    return (double)spoken_ms / (double)(moment->span.end_ms - moment->span.start_ms);
+}
+
+static struct cm_score judge(const struct cm_transcript *transcript, const struct cm_moment *moment, double share)
+{
     enum cm_sentence_end end = transcript->sentences[moment->last].end;
     int whole = end == CM_END_MARK || end == CM_END_TURN || end == CM_END_LAST;
-    int64_t length_ms = moment->span.end_ms - moment->span.start_ms;
-    int flow = (int)(FLOW_MAX * spoken_ms / length_ms) + (whole ? WHOLE_BONUS : 0);
+    int flow = (int)(FLOW_MAX * share) + (whole ? WHOLE_BONUS : 0);
     return (struct cm_score){.total = flow, .flow = flow};
 }
 
@@ -68,19 +73,22 @@ static size_t last_near(const struct cm_transcript *transcript, size_t first, in
 }
 
 /* From every sentence one of the preferred and one of the shortest length: the choice sorts them out. */
-void cm_fill(struct cm_candidates *candidates, const struct cm_transcript *transcript, const struct cm_limits *limits)
+void cm_fill(struct cm_candidates *candidates, const struct cm_transcript *transcript, const struct cm_limits *limits,
+             double least_share)
 {
     int64_t lengths_ms[] = {preferred_ms(limits), limits->min_ms};
     const char *reason = reason_in(transcript->language);
     for (size_t first = 0; first < transcript->sentence_count; first++) {
         for (size_t i = 0; i < sizeof lengths_ms / sizeof *lengths_ms; i++) {
             struct cm_moment moment;
-            if (!cm_fit(transcript, limits, first, last_near(transcript, first, lengths_ms[i]), &moment)) {
+            size_t last = last_near(transcript, first, lengths_ms[i]);
+            double share = cm_fit(transcript, limits, first, last, &moment) ? spoken_share(transcript, &moment) : -1;
+            if (share < least_share) {
                 continue;
             }
             char *id = cm_format(BY ".%zu.%zu", first, i + 1);
             struct cm_candidate *candidate = cm_candidates_add(candidates, id, BY, &moment, reason);
-            candidate->score = judge(transcript, &moment);
+            candidate->score = judge(transcript, &moment, share);
             candidate->scored = 1;
             free(id);
         }

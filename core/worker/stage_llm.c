@@ -171,8 +171,10 @@ static enum cm_verdict ask_ready(struct asking *asking, const struct ready *read
 /* Prepares about as many items as fit, from `from`; *count is how many that are. */
 static enum cm_verdict prepare_batch(struct asking *asking, size_t from, size_t *count, struct ready *ready)
 {
+    const struct cm_llm_ops *ops = asking->call->ops;
     size_t left = asking->item_count - from;
-    *count = asking->task->items && left > BATCH_ITEMS ? BATCH_ITEMS : left;
+    /* Without a model nothing tires, and each question costs reading the whole video again. */
+    *count = asking->task->items && !ops->needs_no_prompt && left > BATCH_ITEMS ? BATCH_ITEMS : left;
     for (;;) {
         enum cm_verdict verdict = prepare(asking, from, *count, ready);
         if (verdict != CM_OK || !is_too_long(asking, ready)) {
@@ -182,8 +184,7 @@ static enum cm_verdict prepare_batch(struct asking *asking, size_t from, size_t 
         if (*count <= 1) {
             return cm_call_fail(asking->call, CM_CANNOT, CM_REASON_TOO_LARGE,
                                 N_("%s: the question does not fit into the %lld tokens of %s"), asking->task->name,
-                                (long long)((const struct cm_llm_ops *)asking->call->ops)->context_tokens,
-                                asking->call->ctx.instance);
+                                (long long)ops->context_tokens, asking->call->ctx.instance);
         }
         *count = (*count + 1) / 2;
     }
