@@ -1,0 +1,206 @@
+"""What the documentation says is there: options, paths, the default config, the plugin author's way."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from conftest import STAGE, TOP
+
+PAGES = sorted(TOP.glob("docs/**/*.md")) + [TOP / "README.md"]
+WORKER = STAGE / "libexec/clipmaker/clipmaker-worker"
+COMMANDS = "run submit jobs show watch why cancel retry rm resolve status fsck plugins".split()
+FOLDERS = ("core", "docs", "etc", "plugins", "tests", "debian")
+BUILT = {".so", ".mo"}  # what a path of the tree may name without lying in it
+
+
+def named(pages):
+    return pytest.mark.parametrize("page", pages, ids=lambda page: str(page.relative_to(TOP)))
+
+
+def call(*arguments, **more):
+    env = dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", **more.pop("env", {}))
+    return subprocess.run([str(one) for one in arguments], capture_output=True, text=True, timeout=120, env=env, **more)
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """Every option that a program or a command says it has."""
+    told = {command: call(STAGE / "bin/clipmaker", command, "--help").stdout for command in COMMANDS}
+    told["clipmakerd"] = call(STAGE / "sbin/clipmakerd", "--help").stdout
+    return {name: set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)) for name, text in told.items()}
+
+
+def mentions(page):
+    """(program or command, its options) of every command line that a page shows."""
+    for line in page.read_text().splitlines():
+        for text in re.findall(r"`((?:clipmaker|clipmakerd) [^`]*)`", line) + [line]:
+            text = re.sub(r"\s#.*", "", text)
+            found = re.match(r"\s*(?:job=\$\()?(clipmakerd|clipmaker)\s+(.*)", text)
+            if not found:
+                continue
+            program, rest = found.groups()
+            word = rest.split()[0]
+            if program == "clipmakerd" and (word.startswith("-") or text != line):
+                yield "clipmakerd", options_of(rest)
+            elif program == "clipmaker" and word in COMMANDS:
+                yield word, options_of(rest)
+
+
+def options_of(text):
+    return re.findall(r"(?<!\S)(--?[a-z][\w-]*)", text)
+
+
+@named(PAGES)
+def test_options_exist(page, helps):
+    for command, options in mentions(page):
+        for option in options:
+            assert option in helps[command], f"{page.name}: {command} has no {option}"
+
+
+def test_options_are_found_at_all():
+    shown = {command for page in PAGES for command, options in mentions(page) if options}
+    assert {"run", "submit", "clipmakerd"} <= shown
+
+
+@named([TOP / "docs/operator.md"])
+def test_every_command_is_explained(page):
+    text = page.read_text()
+    missing = [command for command in COMMANDS if not re.search(rf"clipmaker {command}\b", text)]
+    assert not missing, f"{page.name} says nothing about {missing}"
+
+
+def paths_of(page):
+    text = page.read_text()
+    for path in re.findall(r"`((?:\./)?[\w./*-]+)`", text) + re.findall(r"(?<![\w/.*-])([\w.*-]+/[\w./*-]+\w)", text):
+        path = path.removeprefix("./")
+        if path.split("/")[0] in FOLDERS and "/" in path:
+            yield path.rstrip(".,;:")
+
+
+@named(PAGES)
+def test_paths_exist(page):
+    for path in set(paths_of(page)):
+        if pathlib.Path(path).suffix in BUILT or path == "etc/clipmaker" or re.match(r"plugins/NAME", path):
+            continue
+        assert any(TOP.glob(path)), f"{page.name} names {path}, which is not there"
+
+
+@named(PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text().replace("\n", " ")):
+        if target.startswith(("http", "#")):
+            continue
+        assert (page.parent / target.split("#")[0].replace(" ", "")).exists(), f"{page.name} links to {target}"
+
+
+def test_the_index_has_every_page():
+    index = (TOP / "docs/README.md").read_text()
+    for page in TOP.glob("docs/**/*.md"):
+        name = str(page.relative_to(TOP / "docs"))
+        assert name == "README.md" or f"({name})" in index, f"docs/README.md lacks {name}"
+
+
+def test_packages_are_explained():
+    """Every library that configure asks for is in dependencies.md, and every package to run, too."""
+    text = (TOP / "docs/dependencies.md").read_text().lower()
+    asked = re.findall(r"PKG_CHECK_MODULES\(\[\w+\], \[([^\]]+)\]", (TOP / "configure.ac").read_text())
+    names = {re.sub(r"_core$|3$|2$", "", name) for group in asked for name in re.findall(r"[a-z][\w-]+", group)}
+    packages = (TOP / "debian/packages").read_text().splitlines()
+    names |= {line.split()[1] for line in packages if re.match(r"(run|sample) ", line)}
+    assert not [name for name in names if name not in text]
+
+
+def test_default_config_is_sound():
+    """As it lies in the tree, against the staged plugins; nothing of it is changed."""
+    answer = call(STAGE / "sbin/clipmakerd", "-t", "-c", TOP / "etc/clipmaker.conf")
+    assert answer.returncode == 0, answer.stderr
+    installed = call(STAGE / "sbin/clipmakerd", "-t")
+    assert installed.returncode == 0, installed.stderr
+
+
+# ---- The plugin author's page, followed literally ------------------------------------------------
+
+class Platform(BaseHTTPRequestHandler):
+    """The imaginary platform of the template: takes the clip, then the post."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((self.path, self.headers["Authorization"], body))
+        answer = json.dumps({"id": self.path.strip("/") + "-1", "url": "https://example.org/1"}).encode()
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def platform():
+    server = HTTPServer(("127.0.0.1", 0), Platform)
+    server.seen = []
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def fenced(kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", (TOP / "docs/plugins.md").read_text(), re.S | re.M)
+
+
+def follow(block, folder):
+    """One shell block of the page, in the author's folder."""
+    answer = call("bash", "-euc", block, cwd=folder, env={"PREFIX": str(STAGE)})
+    assert answer.returncode == 0, f"{block}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+def test_plugin_page(tmp_path, platform):
+    build, describe, one_call = fenced("sh")
+    folder = tmp_path / "mine"
+    shutil.copytree(TOP / "plugins/template", folder)
+    follow(build, folder)
+
+    described = json.loads(follow(describe, folder))
+    assert (described["name"], described["stage"]) == ("publish_example", "publish")
+    assert {option["name"] for option in described["options"]} >= {"url", "token", "channel"}
+
+    shutil.copy(TOP / "etc/clipmaker.conf", folder)
+    (folder / "conf.d").mkdir()
+    [config] = fenced("conf")
+    (folder / "conf.d/example.conf").write_text(config.replace("/absolute/path", str(folder)))
+    checked = call(STAGE / "sbin/clipmakerd", "-t", "-c", folder / "clipmaker.conf", env={"EXAMPLE_TOKEN": "secret"})
+    assert checked.returncode == 0, checked.stderr
+    wrong = folder / "conf.d/zz.conf"
+    wrong.write_text('plugins: { example: { chanel = "x"; }; };\n')
+    checked = call(STAGE / "sbin/clipmakerd", "-t", "-c", folder / "clipmaker.conf", env={"EXAMPLE_TOKEN": "secret"})
+    assert checked.returncode == 78 and "zz.conf:1: unknown option chanel" in checked.stderr
+    assert "did you mean channel?" in checked.stderr
+
+    [begin] = fenced("json")
+    begin = begin.replace("/absolute/path", str(folder)).replace("8099", str(platform.server_port))
+    (folder / "begin.json").write_text(begin)
+    (folder / "clip.mp4").write_bytes(b"a clip")
+    messages = [json.loads(line) for line in follow(one_call, folder).splitlines()]
+    assert [message["type"] for message in messages if message["type"] != "progress"] == ["save", "sending", "done"]
+    assert messages[-1]["verdict"] == "ok" and messages[-1]["url"] == "https://example.org/1"
+    assert [path for path, _, _ in platform.seen] == ["/uploads", "/posts"]
+    assert all(token == "Bearer secret" for _, token, _ in platform.seen)
+    assert b"a clip" in platform.seen[0][2] and b"try-01" in platform.seen[1][2]
+
+
+def test_the_template_builds_under_its_own_name(tmp_path):
+    shutil.copytree(TOP / "plugins/template", tmp_path / "template")
+    made = call("make", "-C", tmp_path / "template", f"INCLUDE={STAGE}/include")
+    assert made.returncode == 0, made.stderr
+    described = call(WORKER, "--describe", tmp_path / "template/template.so")
+    assert described.returncode == 0 and json.loads(described.stdout)["name"] == "template"
