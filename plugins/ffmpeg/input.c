@@ -16,13 +16,6 @@
 #define LARGE_PIXELS (4096 * 2304)   /* above it, frames in flight of several threads cost too much memory */
 #define MOST_PIXELS (16384LL * 8192) /* 8K has a quarter of that */
 
-#define input_fail(ctx, verdict_, reason_, ...)                                                                        \
-    ((ctx)->host->fail(                                                                                                \
-        (ctx),                                                                                                         \
-        &(struct cm_failure){                                                                                          \
-            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = CM_SCOPE_ITEM},    \
-        __VA_ARGS__))
-
 /* Containers, by libavformat's name for the demuxer. Playlists are not here: they name other files. */
 enum kind {
     KIND_VIDEO = 1,
@@ -133,14 +126,14 @@ static enum cm_verdict open_descriptor(struct input *input)
     struct stat status;
     input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_FOUND, "%s: no such file", input->path);
     if (input->fd < 0)
-        return input_fail(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT, "%s cannot be opened: %s", input->path, strerror(errno));
     if (fstat(input->fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is not a file: give a video file", input->path);
     if (status.st_size == 0)
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is an empty file: was it copied completely?",
-                          input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is an empty file: was it copied completely?",
+                       input->path);
     input->bytes = status.st_size;
     return CM_OK;
 }
@@ -178,18 +171,18 @@ static enum cm_verdict not_a_video(struct input *input, const AVInputFormat *fou
     struct cm_ctx *ctx = input->ctx;
     switch (found == NULL ? 0 : kind_of(found->name)) {
     case KIND_PLAYLIST:
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                          "%s is a playlist (%s) that points at other files: give the video itself", input->path,
-                          format_name(found));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s is a playlist (%s) that points at other files: give the video itself", input->path,
+                       format_name(found));
     case KIND_SOUND:
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                          "%s has sound but no picture (%s): give the video that it belongs to", input->path,
-                          format_name(found));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s has sound but no picture (%s): give the video that it belongs to", input->path,
+                       format_name(found));
     case KIND_PICTURE:
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is a picture (%s): give a video with speech",
-                          input->path, format_name(found));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is a picture (%s): give a video with speech",
+                       input->path, format_name(found));
     default:
-        return input_fail(
+        return CM_FAIL(
             ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
             "%s is not a video: no known format was found in it. Give an MP4, MOV, MKV, WebM, AVI or TS file",
             input->path);
@@ -200,14 +193,14 @@ static enum cm_verdict damaged(struct input *input, const AVInputFormat *found)
 {
     struct cm_ctx *ctx = input->ctx;
     if (ctx->host->stopping(ctx))
-        return input_fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while opening %s", input->path);
     if (strncmp(found->name, "mov,", 4) == 0 && lacks_index(input))
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                          "%s is cut off: the index (moov) that an MP4 carries is missing. Copy or download it again; "
-                          "a broken recording may be mended with a repair tool such as untrunc",
-                          input->path);
-    return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
-                      input->path, format_name(found));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s is cut off: the index (moov) that an MP4 carries is missing. Copy or download it again; "
+                       "a broken recording may be mended with a repair tool such as untrunc",
+                       input->path);
+    return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is damaged: it begins like %s, but cannot be read",
+                   input->path, format_name(found));
 }
 
 /* Streams are found by content; the file's name says nothing. */
@@ -219,7 +212,7 @@ static enum cm_verdict open_container(struct input *input)
     input->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, input, read_some, NULL, seek_to);
     input->format = avformat_alloc_context();
     if (buffer == NULL || input->io == NULL || input->format == NULL)
-        return input_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     int probed = av_probe_input_buffer2(input->io, &found, "", NULL, 0, 0);
     /* 5.1 would read plain text as one of its text formats; below this score it only guesses. */
     if (probed < AVPROBE_SCORE_RETRY / 5 || found == NULL || kind_of(found->name) != KIND_VIDEO)
@@ -263,17 +256,17 @@ static enum cm_verdict choose_picture(struct input *input)
             input->video = stream;
     }
     if (input->video == NULL && sounds > 0)
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                          "%s has sound but no picture: give the video that it belongs to", input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s has sound but no picture: give the video that it belongs to", input->path);
     if (input->video == NULL)
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds neither picture nor sound", input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s holds neither picture nor sound", input->path);
     if (avcodec_find_decoder(input->video->codecpar->codec_id) == NULL)
-        return input_fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                          "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264",
-                          input->path, input_codec_name(ctx, input->video));
+        return CM_FAIL(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                       "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264",
+                       input->path, input_codec_name(ctx, input->video));
     if (input->video->codecpar->width <= 0 || input->video->codecpar->height <= 0)
-        return input_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: its picture (%s) has no size; the file is damaged",
-                          input->path, input_codec_name(ctx, input->video));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: its picture (%s) has no size; the file is damaged",
+                       input->path, input_codec_name(ctx, input->video));
     return CM_OK;
 }
 

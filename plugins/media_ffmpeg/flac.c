@@ -145,7 +145,7 @@ enum cm_verdict flac_write(struct cm_ctx *ctx, const struct sound *sound, int64_
     if (bad >= 0)
         return CM_OK;
     unlink(part);
-    return bad == AVERROR_ENCODER_NOT_FOUND ? fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                                                   "this FFmpeg has no FLAC encoder; install Debian's libavcodec")
+    return bad == AVERROR_ENCODER_NOT_FOUND ? CM_FAIL(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                                                      "this FFmpeg has no FLAC encoder; install Debian's libavcodec")
                                             : media_write_failed(ctx, path, AVUNERROR(bad));
 }

@@ -155,10 +155,11 @@ enum cm_verdict hear_open(struct hear *hear, struct input *input, int64_t limit_
     hear->loud_from = av_frame_alloc();
     hear->decoder = input_decoder(input->audio, 1);
     if (hear->frame == NULL || hear->loud_from == NULL)
-        return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     if (hear->decoder == NULL)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: its sound (%s) cannot be decoded; the track is damaged",
-                    input->path, input_codec_name(ctx, input->audio));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s: its sound (%s) cannot be decoded; the track is damaged", input->path,
+                       input_codec_name(ctx, input->audio));
     return CM_OK;
 }
 

@@ -18,14 +18,6 @@ struct media_options {
     int64_t max_length_ms;
 };
 
-/* return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "…", …); */
-#define fail(ctx, verdict_, reason_, ...)                                                                              \
-    ((ctx)->host->fail(                                                                                                \
-        (ctx),                                                                                                         \
-        &(struct cm_failure){                                                                                          \
-            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = CM_SCOPE_ITEM},    \
-        __VA_ARGS__))
-
 /* Room for `count` items and one more; ends the process when memory is out. */
 void *media_grow(void *items, size_t *room, size_t count, size_t item_bytes);
 

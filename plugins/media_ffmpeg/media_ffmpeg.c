@@ -47,8 +47,9 @@ struct prepare {
 enum cm_verdict media_write_failed(struct cm_ctx *ctx, const char *what, int error)
 {
     if (error == ENOSPC || error == EDQUOT)
-        return fail(ctx, CM_HOLD, CM_REASON_RESOURCE, "the disk is full: %s cannot be written; make room there", what);
-    return fail(ctx, CM_HOLD, CM_REASON_RESOURCE, "%s cannot be written: %s", what, strerror(error));
+        return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "the disk is full: %s cannot be written; make room there",
+                       what);
+    return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "%s cannot be written: %s", what, strerror(error));
 }
 
 static int64_t limit_ms(const struct prepare *p)
@@ -93,7 +94,7 @@ static enum cm_verdict pass(struct prepare *p)
     AVPacket *packet = av_packet_alloc();
     int stopped = 0;
     if (packet == NULL)
-        return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     discard_others(p);
     for (int64_t i = 0; !stopped && p->hear.sound.error == 0 && av_read_frame(p->input.format, packet) >= 0; i++) {
         take_packet(p, packet);
@@ -104,7 +105,7 @@ static enum cm_verdict pass(struct prepare *p)
     }
     av_packet_free(&packet);
     if (stopped || ctx->host->stopping(ctx))
-        return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while reading %s", p->input.path);
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while reading %s", p->input.path);
     hear_packet(&p->hear, NULL);
     int error = sound_finish(&p->hear.sound);
     return error == 0 ? CM_OK : media_write_failed(ctx, "the speech audio", error);
@@ -174,15 +175,15 @@ static enum cm_verdict judge_length(struct prepare *p)
     struct cm_ctx *ctx = p->ctx;
     int64_t shortest_ms = p->request->min_clip_ms;
     if (p->hear.sound.late > TOO_LATE_MS * (MEDIA_RATE / 1000))
-        return fail(ctx, CM_REJECT, CM_REASON_TOO_LARGE,
-                    "%s is longer than %lld minutes: cut it, or raise the option max_length", p->input.path,
-                    (long long)(limit_ms(p) / 60000));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_TOO_LARGE,
+                       "%s is longer than %lld minutes: cut it, or raise the option max_length", p->input.path,
+                       (long long)(limit_ms(p) / 60000));
     if (p->duration_ms < shortest_ms)
-        return fail(ctx, CM_REJECT, CM_REASON_TOO_SHORT,
-                    "%s lasts %lld.%lld s, which is shorter than the shortest clip asked for (%lld.%lld s): give a "
-                    "longer video, or allow shorter clips",
-                    p->input.path, (long long)(p->duration_ms / 1000), (long long)(p->duration_ms / 100 % 10),
-                    (long long)(shortest_ms / 1000), (long long)(shortest_ms / 100 % 10));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_TOO_SHORT,
+                       "%s lasts %lld.%lld s, which is shorter than the shortest clip asked for (%lld.%lld s): give a "
+                       "longer video, or allow shorter clips",
+                       p->input.path, (long long)(p->duration_ms / 1000), (long long)(p->duration_ms / 100 % 10),
+                       (long long)(shortest_ms / 1000), (long long)(shortest_ms / 100 % 10));
     return CM_OK;
 }
 
@@ -193,22 +194,23 @@ static enum cm_verdict judge(struct prepare *p)
     measure_length(p);
     log_oddities(p);
     if (p->timing.count == 0 && p->hear.frames == 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is empty: its tracks hold no picture and no sound", path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s is empty: its tracks hold no picture and no sound",
+                       path);
     enum cm_verdict verdict = judge_length(p);
     if (verdict != CM_OK)
         return verdict;
     if (p->hear.frames == 0 && p->hear.bad_packets > 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its sound (%s) can be decoded", path,
-                    input_codec_name(ctx, p->input.audio));
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its sound (%s) can be decoded", path,
+                       input_codec_name(ctx, p->input.audio));
     if (p->hear.frames == 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "%s has a track for sound with nothing in it", path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "%s has a track for sound with nothing in it", path);
     p->gate = voice_gate(&p->hear.sound.levels);
     if (p->gate.finding == VOICE_STEADY)
-        return fail(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "nobody speaks in %s: its sound is one steady noise or tone",
-                    path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NO_SPEECH,
+                       "nobody speaks in %s: its sound is one steady noise or tone", path);
     voice_find(&p->hear.sound.levels, &p->gate, &p->speech);
     if (p->gate.finding == VOICE_SILENT || p->speech.count == 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "nobody speaks in %s: its sound is silent", path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "nobody speaks in %s: its sound is silent", path);
     return CM_OK;
 }
 
@@ -232,7 +234,7 @@ static enum cm_verdict emit_chunks(struct prepare *p)
         const struct span *chunk = &p->chunks.items[i];
         const char *name = ctx->host->format(ctx, "chunk-%04zu.flac", i + 1);
         if (ctx->host->stopping(ctx))
-            return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while writing speech audio");
+            return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while writing speech audio");
         /* The silence up to the next chunk is left out of the audio. */
         enum cm_verdict verdict = flac_write(ctx, &p->hear.sound, chunk->start_ms, (int64_t)chunk->value, name);
         if (verdict != CM_OK)
@@ -302,7 +304,7 @@ static const char *spoken_language(const struct prepare *p)
 static enum cm_verdict finish(struct prepare *p)
 {
     if (p->scenes.seen == 0 && !picture_decodes(p))
-        return fail(p->ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its picture can be decoded", p->input.path);
+        return CM_FAIL(p->ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its picture can be decoded", p->input.path);
     emit_facts(p);
     emit_cues(p);
     enum cm_verdict verdict = texts_emit(&p->texts, spoken_language(p));

@@ -129,9 +129,9 @@ static enum cm_verdict take(struct input *input, const struct ear *ear)
     input->audio = ear->stream;
     input->audio_track = ear->number;
     if (avcodec_find_decoder(ear->stream->codecpar->codec_id) == NULL)
-        return fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                    "%s: its sound is coded as %s, which this FFmpeg cannot decode; convert it to AAC", input->path,
-                    input_codec_name(ctx, ear->stream));
+        return CM_FAIL(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                       "%s: its sound is coded as %s, which this FFmpeg cannot decode; convert it to AAC", input->path,
+                       input_codec_name(ctx, ear->stream));
     return CM_OK;
 }
 
@@ -140,8 +140,8 @@ static enum cm_verdict take_numbered(struct input *input, const struct ear *ears
     for (size_t i = 0; i < count; i++)
         if (ears[i].number == number)
             return take(input, &ears[i]);
-    return fail(input->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                "%s has %zu audio tracks; the option audio_track asks for number %ld", input->path, count, number);
+    return CM_FAIL(input->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                   "%s has %zu audio tracks; the option audio_track asks for number %ld", input->path, count, number);
 }
 
 /* Listens to all of them, opens the file afresh, and takes the first that can be heard. */
@@ -156,8 +156,8 @@ static enum cm_verdict take_audible(struct input *input, struct ear *ears, size_
         return verdict;
     if ((unsigned)index >= input->format->nb_streams ||
         input->format->streams[index]->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
-        return fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
-                    "%s is damaged: its tracks differ from one reading to the next", input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA,
+                       "%s is damaged: its tracks differ from one reading to the next", input->path);
     chosen.stream = input->format->streams[index];
     ctx->host->log(ctx, CM_LOG_INFO, "audio track %d of %zu is taken (language, default, then audible)", chosen.number,
                    count);
@@ -170,8 +170,8 @@ enum cm_verdict track_choose(struct input *input, const char *option)
     struct ear ears[MOST_TRACKS];
     size_t count = list_tracks(input, ears);
     if (count == 0)
-        return fail(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "%s has no sound: there is no speech to make clips of",
-                    input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NO_SPEECH, "%s has no sound: there is no speech to make clips of",
+                       input->path);
     if (strcasecmp(option, "auto") != 0)
         return take_numbered(input, ears, count, strtol(option, NULL, 10));
     qsort(ears, count, sizeof(ears[0]), by_rank);

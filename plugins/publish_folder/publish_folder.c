@@ -36,14 +36,10 @@ static const struct cm_option options[] = {
     CM_OPT_END,
 };
 
-#define FAILURE(verdict_, reason_)                                                                                     \
-    {                                                                                                                  \
-        .size = sizeof(struct cm_failure), .verdict = verdict_, .reason = reason_                                      \
-    }
-static const struct cm_failure no_room = FAILURE(CM_HOLD, CM_REASON_RESOURCE);
-static const struct cm_failure unavailable = FAILURE(CM_AGAIN, CM_REASON_UNAVAILABLE);
-static const struct cm_failure broken = FAILURE(CM_CANNOT, CM_REASON_INTERNAL);
-static const struct cm_failure stopped = FAILURE(CM_AGAIN, CM_REASON_STOPPED);
+static const struct cm_failure no_room = CM_FAILURE(CM_HOLD, CM_REASON_RESOURCE, CM_SCOPE_ITEM, 0);
+static const struct cm_failure unavailable = CM_FAILURE(CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM, 0);
+static const struct cm_failure broken = CM_FAILURE(CM_CANNOT, CM_REASON_INTERNAL, CM_SCOPE_ITEM, 0);
+static const struct cm_failure stopped = CM_FAILURE(CM_AGAIN, CM_REASON_STOPPED, CM_SCOPE_ITEM, 0);
 
 /* The files of a post, in the order in which they appear: the clip is last. */
 enum part {

@@ -160,18 +160,18 @@ enum cm_verdict fonts_open(struct fonts *fonts, struct cm_ctx *ctx, int heavy)
     const struct render_options *options = ctx->options;
     memset(fonts, 0, sizeof(*fonts));
     if (FT_Init_FreeType(&fonts->library) != 0)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "FreeType cannot be started");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "FreeType cannot be started");
     if (options->font[0] != '\0' && add_file(fonts, options->font) != 0)
-        return render_fail_for(ctx, CM_HOLD, CM_REASON_OPERATOR, CM_SCOPE_INSTANCE,
-                               "option font: %s is not a font that can be read (TrueType or OpenType)", options->font);
+        return CM_FAIL_FOR(ctx, CM_HOLD, CM_REASON_OPERATOR, CM_SCOPE_INSTANCE, 0,
+                           "option font: %s is not a font that can be read (TrueType or OpenType)", options->font);
     add_folder(fonts, options->fonts);
     size_t chosen = fonts->count;
     for (const char *const *file = heavy ? heavy_files : medium_files; *file != NULL && fonts->count == chosen; file++)
         add_file(fonts, *file);
     add_file(fonts, broad_file);
     if (fonts->count == 0)
-        return render_fail_for(ctx, CM_HOLD, CM_REASON_OPERATOR, CM_SCOPE_INSTANCE,
-                               "no font for the captions: apt install fonts-open-sans, or set the option font");
+        return CM_FAIL_FOR(ctx, CM_HOLD, CM_REASON_OPERATOR, CM_SCOPE_INSTANCE, 0,
+                           "no font for the captions: apt install fonts-open-sans, or set the option font");
     return CM_OK;
 }
 

@@ -37,8 +37,7 @@ static enum cm_verdict read_file(struct cm_ctx *ctx, const char *path, AVPacket 
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return render_fail(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s cannot be read: %s", path,
-                           strerror(errno));
+        return CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s cannot be read: %s", path, strerror(errno));
     int good = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
                status.st_size <= IMAGE_BYTES && av_new_packet(packet, (int)status.st_size) == 0;
     for (int at = 0; good && at < packet->size;) {
@@ -48,8 +47,8 @@ static enum cm_verdict read_file(struct cm_ctx *ctx, const char *path, AVPacket 
     }
     close(fd);
     if (!good || codec_of(packet->data, packet->size) == AV_CODEC_ID_NONE)
-        return render_fail(ctx, CM_HOLD, CM_REASON_OPERATOR,
-                           "the overlay %s is not a PNG, JPEG or WebP file of at most 64 MiB", path);
+        return CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR,
+                       "the overlay %s is not a PNG, JPEG or WebP file of at most 64 MiB", path);
     return CM_OK;
 }
 
@@ -108,11 +107,10 @@ static enum cm_verdict load(struct image *image, struct cm_ctx *ctx, const struc
     AVPacket *packet = av_packet_alloc();
     AVFrame *frame = av_frame_alloc();
     enum cm_verdict verdict = packet == NULL || frame == NULL
-                                  ? render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory")
+                                  ? CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory")
                                   : read_file(ctx, overlay->content, packet);
     if (verdict == CM_OK && decode(packet, frame) != 0)
-        verdict =
-            render_fail(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s is a damaged picture", overlay->content);
+        verdict = CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s is a damaged picture", overlay->content);
     if (verdict == CM_OK) {
         double width = overlay->size * document->width, height = width * frame->height / frame->width;
         double shrink = height > document->height ? document->height / height : 1;
@@ -123,8 +121,7 @@ static enum cm_verdict load(struct image *image, struct cm_ctx *ctx, const struc
         image->to_ms = overlay->to_ms < 0 ? length_ms : overlay->to_ms;
         place(image, overlay, document);
         if (convert(image, frame) != 0)
-            verdict =
-                render_fail(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s cannot be scaled", overlay->content);
+            verdict = CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR, "the overlay %s cannot be scaled", overlay->content);
     }
     av_packet_free(&packet);
     av_frame_free(&frame);

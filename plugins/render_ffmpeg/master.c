@@ -46,7 +46,7 @@ enum cm_verdict master_make(struct aac *aac, struct loud_level *level, struct cm
     if (error < 0)
         return render_library_failed(ctx, "encode the sound", error);
     if (ctx->host->stopping(ctx))
-        return render_fail(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while working on the sound");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while working on the sound");
     if (isfinite(level->lufs) && fabs(level->lufs - document->target_lufs) > 1)
         ctx->host->log(ctx, CM_LOG_WARN, "the sound has %.1f LUFS, not %.1f: it is too quiet or too uneven for more",
                        level->lufs, document->target_lufs);

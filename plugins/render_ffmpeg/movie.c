@@ -109,7 +109,7 @@ enum cm_verdict movie_open(struct movie *movie, struct cm_ctx *ctx, const char *
     movie->packet = av_packet_alloc();
     movie->frame = av_frame_alloc();
     if (movie->packet == NULL || movie->frame == NULL)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     int error = open_encoder(movie, document);
     if (error < 0)
         return render_library_failed(ctx, "open the H.264 encoder (libx264)", error);

@@ -116,19 +116,18 @@ enum cm_verdict pictures_open(struct pictures *pictures, struct input *input, in
     input_only(input, input->video);
     pictures->decoder = input_decoder(input->video, threads);
     if (pictures->decoder == NULL)
-        return render_fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                           "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264",
-                           input->path, avcodec_get_name(input->video->codecpar->codec_id));
+        return CM_FAIL(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                       "%s: its picture is coded as %s, which this FFmpeg cannot decode; convert it to H.264",
+                       input->path, avcodec_get_name(input->video->codecpar->codec_id));
     pictures->packet = av_packet_alloc();
     pictures->now = av_frame_alloc();
     pictures->next = av_frame_alloc();
     if (pictures->packet == NULL || pictures->now == NULL || pictures->next == NULL)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     find_start(pictures, from_us);
     pictures_at(pictures, from_us);
     if (!pictures->has_now && !pictures->has_next && !ctx->host->stopping(ctx))
-        return render_fail(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its pictures could be decoded",
-                           input->path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_NOT_MEDIA, "%s: none of its pictures could be decoded", input->path);
     return CM_OK;
 }
 

@@ -26,11 +26,11 @@ void *render_grow(void *items, size_t *room, size_t count, size_t item_bytes)
 enum cm_verdict render_write_failed(struct cm_ctx *ctx, const char *path, int error)
 {
     if (error == ENOSPC || error == EDQUOT)
-        return render_fail(ctx, CM_HOLD, CM_REASON_RESOURCE, "no room left on the disk for %s: make room, then retry",
-                           path);
+        return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "no room left on the disk for %s: make room, then retry",
+                       path);
     if (error == EROFS || error == EACCES || error == EPERM)
-        return render_fail(ctx, CM_HOLD, CM_REASON_RESOURCE, "%s cannot be written: %s", path, strerror(error));
-    return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "writing %s failed: %s", path, strerror(error));
+        return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "%s cannot be written: %s", path, strerror(error));
+    return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "writing %s failed: %s", path, strerror(error));
 }
 
 enum cm_verdict render_library_failed(struct cm_ctx *ctx, const char *doing, int error)
@@ -38,6 +38,6 @@ enum cm_verdict render_library_failed(struct cm_ctx *ctx, const char *doing, int
     char words[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(error, words, sizeof(words));
     if (error == AVERROR(ENOMEM))
-        return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory while trying to %s", doing);
-    return render_fail(ctx, CM_CANNOT, CM_REASON_INTERNAL, "cannot %s: %s", doing, words);
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory while trying to %s", doing);
+    return CM_FAIL(ctx, CM_CANNOT, CM_REASON_INTERNAL, "cannot %s: %s", doing, words);
 }

@@ -26,15 +26,6 @@ struct render_options {
     int64_t max_length_ms;
 };
 
-/* return render_fail(ctx, CM_REJECT, CM_REASON_INPUT, "…", …); */
-#define render_fail(ctx, verdict_, reason_, ...) render_fail_for(ctx, verdict_, reason_, CM_SCOPE_ITEM, __VA_ARGS__)
-#define render_fail_for(ctx, verdict_, reason_, scope_, ...)                                                           \
-    ((ctx)->host->fail(                                                                                                \
-        (ctx),                                                                                                         \
-        &(struct cm_failure){                                                                                          \
-            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = (scope_)},         \
-        __VA_ARGS__))
-
 /* Room for `count` items and one more; ends the process when memory is out. */
 void *render_grow(void *items, size_t *room, size_t count, size_t item_bytes);
 

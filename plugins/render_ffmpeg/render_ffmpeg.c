@@ -100,7 +100,7 @@ static enum cm_verdict read_document(struct render *render, const char *json)
         return CM_OK;
     const char *words = ctx->host->format(ctx, "%s", error);
     free(error);
-    return render_fail(ctx, CM_REJECT, CM_REASON_INPUT, "clip document: %s", words);
+    return CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT, "clip document: %s", words);
 }
 
 /* A span that reaches beyond the media ends with it; one that begins there is an error. */
@@ -110,9 +110,9 @@ static enum cm_verdict fit_span(struct render *render)
     int64_t length_us = render->seen.length_us;
     render->start_us = document->start_ms * 1000;
     if (length_us > 0 && render->start_us > length_us - SHORTEST_US)
-        return render_fail(render->ctx, CM_REJECT, CM_REASON_INPUT,
-                           "clip document: span.start_ms: the clip would begin at %.1f s, but the video is %.1f s long",
-                           (double)document->start_ms / 1000, (double)length_us / 1e6);
+        return CM_FAIL(render->ctx, CM_REJECT, CM_REASON_INPUT,
+                       "clip document: span.start_ms: the clip would begin at %.1f s, but the video is %.1f s long",
+                       (double)document->start_ms / 1000, (double)length_us / 1e6);
     if (length_us > 0 && document->end_ms * 1000 > length_us) {
         int64_t before = document->end_ms - document->start_ms, over = document->end_ms - length_us / 1000;
         document->end_ms = length_us / 1000;
@@ -223,7 +223,7 @@ static enum cm_verdict open_pictures(struct render *render)
     if (compose_open(&render->compose, &render->document, render->seen.video->sample_aspect_ratio, turn) != 0 ||
         canvas_make(&render->clean, render->document.width, render->document.height) != 0 ||
         thumbnail_open(&render->thumbnail, render->document.width, render->document.height, wanted, every) != 0)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     return CM_OK;
 }
 
@@ -243,15 +243,15 @@ static int64_t first_picture_us(const struct render *render)
 static enum cm_verdict compose_failed(struct render *render, int error)
 {
     if (error == AVERROR(ENOSYS))
-        return render_fail(render->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, "%s: its pixel format is not supported",
-                           render->seen.path);
+        return CM_FAIL(render->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, "%s: its pixel format is not supported",
+                       render->seen.path);
     return render_library_failed(render->ctx, "scale the picture", error);
 }
 
 static enum cm_verdict stopped(struct render *render, int64_t number)
 {
-    return render_fail(render->ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped at %lld of %lld pictures", (long long)number,
-                       (long long)render->total);
+    return CM_FAIL(render->ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped at %lld of %lld pictures", (long long)number,
+                   (long long)render->total);
 }
 
 /* The picture on `clean`, with the texts of this time, into the movie. */
@@ -352,7 +352,7 @@ static enum cm_verdict give(struct render *render, const char *role, const char 
     struct cm_file file = {.size = sizeof(file), .role = role, .file = name, .note = ""};
     if (ctx->host->emit_file(ctx, &file) == 0)
         return CM_OK;
-    return render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the %s was not written", role);
+    return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the %s was not written", role);
 }
 
 static enum cm_verdict write_results(struct render *render)

@@ -150,11 +150,11 @@ static enum cm_verdict listen(struct ear *ear)
     ear->packet = av_packet_alloc();
     ear->frame = av_frame_alloc();
     if (ear->decoder == NULL)
-        return render_fail(input->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
-                           "%s: its sound is coded as %s, which this FFmpeg cannot decode", input->path,
-                           avcodec_get_name(input->audio->codecpar->codec_id));
+        return CM_FAIL(input->ctx, CM_CANNOT, CM_REASON_UNSUPPORTED,
+                       "%s: its sound is coded as %s, which this FFmpeg cannot decode", input->path,
+                       avcodec_get_name(input->audio->codecpar->codec_id));
     if (ear->packet == NULL || ear->frame == NULL)
-        return render_fail(input->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+        return CM_FAIL(input->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     if (ear->from_us > PREROLL_US)
         input_seek(input, input->audio, ear->from_us - PREROLL_US);
     read_all(ear);
@@ -168,8 +168,8 @@ enum cm_verdict sound_read(struct sound *sound, struct input *input, int64_t fro
     sound->count = count;
     sound->samples = calloc((size_t)count, 2 * sizeof(float));
     if (sound->samples == NULL)
-        return render_fail(input->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory for %lld s of sound",
-                           (long long)(count / RENDER_RATE));
+        return CM_FAIL(input->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory for %lld s of sound",
+                       (long long)(count / RENDER_RATE));
     enum cm_verdict verdict = input->audio == NULL ? CM_OK : listen(&ear);
     for (int64_t i = 0; i < 2 * count; i++)
         if (!isfinite(sound->samples[i]))

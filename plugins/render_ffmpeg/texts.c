@@ -36,7 +36,7 @@ enum cm_verdict texts_open(struct texts *texts, struct cm_ctx *ctx, const struct
     memset(texts, 0, sizeof(*texts));
     texts->library = ass_library_init();
     if (texts->library == NULL)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
     ass_set_message_cb(texts->library, stay_quiet, NULL);
     ass_set_extract_fonts(texts->library, 0);
     for (size_t i = 0; i < fonts->count; i++)
@@ -44,7 +44,7 @@ enum cm_verdict texts_open(struct texts *texts, struct cm_ctx *ctx, const struct
                      (int)fonts->font[i].count);
     texts->renderer = ass_renderer_init(texts->library);
     if (texts->renderer == NULL)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
     ass_set_frame_size(texts->renderer, width, height);
     ass_set_storage_size(texts->renderer, width, height);
     ass_set_pixel_aspect(texts->renderer, 1);
@@ -54,7 +54,7 @@ enum cm_verdict texts_open(struct texts *texts, struct cm_ctx *ctx, const struct
     ass_set_fonts(texts->renderer, NULL, fonts->font[0].name, ASS_FONTPROVIDER_NONE, NULL, 0);
     read_head(texts, fonts->font[0].name, width, height);
     if (texts->track == NULL || texts->track->n_styles == 0)
-        return render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "libass cannot be started");
     return CM_OK;
 }
 

@@ -103,7 +103,7 @@ enum cm_verdict thumbnail_write(const struct thumbnail *thumbnail, struct cm_ctx
     AVPacket *packet = av_packet_alloc();
     enum cm_verdict verdict;
     if (frame == NULL || packet == NULL || convert(&thumbnail->best, frame) != 0 || encode(frame, packet) != 0)
-        verdict = render_fail(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the thumbnail cannot be made");
+        verdict = CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the thumbnail cannot be made");
     else
         verdict = write_file(ctx, path, packet);
     av_frame_free(&frame);

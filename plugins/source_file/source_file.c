@@ -24,17 +24,13 @@ static const struct cm_option options[] = {
     CM_OPT_END,
 };
 
-#define FAILURE(verdict_, reason_)                                                                                     \
-    {                                                                                                                  \
-        .size = sizeof(struct cm_failure), .verdict = verdict_, .reason = reason_                                      \
-    }
-static const struct cm_failure not_found = FAILURE(CM_REJECT, CM_REASON_NOT_FOUND);
-static const struct cm_failure not_media = FAILURE(CM_REJECT, CM_REASON_NOT_MEDIA);
-static const struct cm_failure bad_input = FAILURE(CM_REJECT, CM_REASON_INPUT);
-static const struct cm_failure unsupported = FAILURE(CM_CANNOT, CM_REASON_UNSUPPORTED);
-static const struct cm_failure no_room = FAILURE(CM_HOLD, CM_REASON_RESOURCE);
-static const struct cm_failure unavailable = FAILURE(CM_AGAIN, CM_REASON_UNAVAILABLE);
-static const struct cm_failure stopped = FAILURE(CM_AGAIN, CM_REASON_STOPPED);
+static const struct cm_failure not_found = CM_FAILURE(CM_REJECT, CM_REASON_NOT_FOUND, CM_SCOPE_ITEM, 0);
+static const struct cm_failure not_media = CM_FAILURE(CM_REJECT, CM_REASON_NOT_MEDIA, CM_SCOPE_ITEM, 0);
+static const struct cm_failure bad_input = CM_FAILURE(CM_REJECT, CM_REASON_INPUT, CM_SCOPE_ITEM, 0);
+static const struct cm_failure unsupported = CM_FAILURE(CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_ITEM, 0);
+static const struct cm_failure no_room = CM_FAILURE(CM_HOLD, CM_REASON_RESOURCE, CM_SCOPE_ITEM, 0);
+static const struct cm_failure unavailable = CM_FAILURE(CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM, 0);
+static const struct cm_failure stopped = CM_FAILURE(CM_AGAIN, CM_REASON_STOPPED, CM_SCOPE_ITEM, 0);
 
 /* ---- The path ------------------------------------------------------------------------------ */
 

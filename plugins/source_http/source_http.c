@@ -35,18 +35,14 @@ static const struct cm_option options[] = {
     CM_OPT_END,
 };
 
-#define FAILURE(verdict_, reason_)                                                                                     \
-    {                                                                                                                  \
-        .size = sizeof(struct cm_failure), .verdict = verdict_, .reason = reason_                                      \
-    }
-static const struct cm_failure not_found = FAILURE(CM_REJECT, CM_REASON_NOT_FOUND);
-static const struct cm_failure not_media = FAILURE(CM_REJECT, CM_REASON_NOT_MEDIA);
-static const struct cm_failure bad_input = FAILURE(CM_REJECT, CM_REASON_INPUT);
-static const struct cm_failure no_right = FAILURE(CM_REJECT, CM_REASON_AUTH);
-static const struct cm_failure too_large = FAILURE(CM_REJECT, CM_REASON_TOO_LARGE);
-static const struct cm_failure forbidden = FAILURE(CM_REJECT, CM_REASON_POLICY);
-static const struct cm_failure network = FAILURE(CM_AGAIN, CM_REASON_NETWORK);
-static const struct cm_failure stopped = FAILURE(CM_AGAIN, CM_REASON_STOPPED);
+static const struct cm_failure not_found = CM_FAILURE(CM_REJECT, CM_REASON_NOT_FOUND, CM_SCOPE_ITEM, 0);
+static const struct cm_failure not_media = CM_FAILURE(CM_REJECT, CM_REASON_NOT_MEDIA, CM_SCOPE_ITEM, 0);
+static const struct cm_failure bad_input = CM_FAILURE(CM_REJECT, CM_REASON_INPUT, CM_SCOPE_ITEM, 0);
+static const struct cm_failure no_right = CM_FAILURE(CM_REJECT, CM_REASON_AUTH, CM_SCOPE_ITEM, 0);
+static const struct cm_failure too_large = CM_FAILURE(CM_REJECT, CM_REASON_TOO_LARGE, CM_SCOPE_ITEM, 0);
+static const struct cm_failure forbidden = CM_FAILURE(CM_REJECT, CM_REASON_POLICY, CM_SCOPE_ITEM, 0);
+static const struct cm_failure network = CM_FAILURE(CM_AGAIN, CM_REASON_NETWORK, CM_SCOPE_ITEM, 0);
+static const struct cm_failure stopped = CM_FAILURE(CM_AGAIN, CM_REASON_STOPPED, CM_SCOPE_ITEM, 0);
 
 /* One download, over all of its connections. */
 struct download {
@@ -105,7 +101,7 @@ static const char *validator_of(struct cm_ctx *ctx)
 
 static enum cm_verdict fail_later(struct download *download, enum cm_reason reason, const struct cm_http_answer *answer)
 {
-    struct cm_failure failure = FAILURE(CM_AGAIN, reason);
+    struct cm_failure failure = CM_FAILURE(CM_AGAIN, reason, CM_SCOPE_ITEM, 0);
     failure.delay_ms = answer->retry_after_ms > 0 ? answer->retry_after_ms : 0;
     if (reason == CM_REASON_RATE) {
         return download->ctx->host->fail(download->ctx, &failure, "%s: the server asks to come back later (429)",

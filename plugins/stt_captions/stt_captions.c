@@ -22,13 +22,6 @@ struct options {
     int sounds;
 };
 
-#define fail(ctx, verdict_, reason_, ...)                                                                              \
-    ((ctx)->host->fail(                                                                                                \
-        (ctx),                                                                                                         \
-        &(struct cm_failure){                                                                                          \
-            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = CM_SCOPE_ITEM},    \
-        __VA_ARGS__))
-
 /* ---- The file --------------------------------------------------------------------------------- */
 
 static enum cm_verdict open_file(struct cm_ctx *ctx, const char *path, int *fd, size_t *bytes)
@@ -36,13 +29,14 @@ static enum cm_verdict open_file(struct cm_ctx *ctx, const char *path, int *fd, 
     struct stat status;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (*fd < 0)
-        return fail(ctx, CM_REJECT, errno == ENOENT ? CM_REASON_NOT_FOUND : CM_REASON_INPUT,
-                    "the captions file %s cannot be opened: %s", path, strerror(errno));
+        return CM_FAIL(ctx, CM_REJECT, errno == ENOENT ? CM_REASON_NOT_FOUND : CM_REASON_INPUT,
+                       "the captions file %s cannot be opened: %s", path, strerror(errno));
     if (fstat(*fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return fail(ctx, CM_REJECT, CM_REASON_INPUT, "the captions %s are not a file: give an .srt or .vtt file", path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT, "the captions %s are not a file: give an .srt or .vtt file",
+                       path);
     if (status.st_size > MOST_BYTES)
-        return fail(ctx, CM_REJECT, CM_REASON_TOO_LARGE,
-                    "the captions file %s has more than 16 MiB: is it really an .srt or .vtt file?", path);
+        return CM_FAIL(ctx, CM_REJECT, CM_REASON_TOO_LARGE,
+                       "the captions file %s has more than 16 MiB: is it really an .srt or .vtt file?", path);
     *bytes = (size_t)status.st_size;
     return CM_OK;
 }
@@ -56,8 +50,8 @@ static enum cm_verdict read_file(struct cm_ctx *ctx, const char *path, int fd, c
         if (more == 0)
             break;
         if (more < 0 && errno != EINTR)
-            return fail(ctx, CM_AGAIN, CM_REASON_RESOURCE, "the captions file %s cannot be read: %s", path,
-                        strerror(errno));
+            return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "the captions file %s cannot be read: %s", path,
+                           strerror(errno));
         *got += more > 0 ? (size_t)more : 0;
     }
     return CM_OK;
@@ -127,14 +121,15 @@ static enum cm_verdict emit_all(struct cm_ctx *ctx, const struct cm_stt_request 
     size_t times = cues.count;
     cues_settle(&cues);
     if (times == 0)
-        verdict = fail(ctx, CM_REJECT, CM_REASON_INPUT,
-                       "no captions were found in %s: lines such as 00:00:01,000 --> 00:00:03,500 are missing. Give an "
-                       ".srt or .vtt file",
-                       request->captions_path);
+        verdict =
+            CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT,
+                    "no captions were found in %s: lines such as 00:00:01,000 --> 00:00:03,500 are missing. Give an "
+                    ".srt or .vtt file",
+                    request->captions_path);
     else if (cues.count == 0)
         verdict =
-            fail(ctx, CM_REJECT, CM_REASON_INPUT,
-                 "the captions in %s have times but no words: give another file, or none", request->captions_path);
+            CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT,
+                    "the captions in %s have times but no words: give another file, or none", request->captions_path);
     if (verdict == CM_OK) {
         size_t count = read_speech(ctx, &speech);
         struct lay_chunk chunk = {request->start_ms, request->end_ms, speech, count};
@@ -150,7 +145,7 @@ static enum cm_verdict transcribe(struct cm_ctx *ctx, const struct cm_stt_reques
 {
     char *text = NULL;
     if (request->captions_path == NULL)
-        return fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, "there are no captions to read");
+        return CM_FAIL(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, "there are no captions to read");
     enum cm_verdict verdict = read_text(ctx, request->captions_path, &text);
     if (verdict == CM_OK)
         verdict = emit_all(ctx, request, text);

@@ -28,13 +28,6 @@ struct options {
     int64_t longest_ms;
 };
 
-#define fail(ctx, verdict_, reason_, scope_, ...)                                                                      \
-    ((ctx)->host->fail(                                                                                                \
-        (ctx),                                                                                                         \
-        &(struct cm_failure){                                                                                          \
-            .size = sizeof(struct cm_failure), .verdict = (verdict_), .reason = (reason_), .scope = (scope_)},         \
-        __VA_ARGS__))
-
 /* What one transcribe call knows. */
 struct call {
     struct cm_ctx *ctx;
@@ -54,10 +47,11 @@ static enum cm_verdict check_model(struct cm_ctx *ctx, const char *folder)
                                          "cmudict-en-us.dict"};
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
         if (access(ctx->host->format(ctx, "%s/%s", folder, needed[i]), R_OK) != 0)
-            return fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_INSTANCE,
-                        "the English model is not in %s (no %s): apt install pocketsphinx-en-us, or set the option "
-                        "model",
-                        folder, needed[i]);
+            return CM_FAIL_FOR(
+                ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_INSTANCE, 0,
+                "the English model is not in %s (no %s): apt install pocketsphinx-en-us, or set the option "
+                "model",
+                folder, needed[i]);
     return CM_OK;
 }
 
@@ -77,8 +71,9 @@ static enum cm_verdict open_model(struct cm_ctx *ctx)
     ps_decoder_t *decoder = config == NULL ? NULL : ps_init(config);
     cmd_ln_free_r(config);
     if (decoder == NULL)
-        return fail(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_INSTANCE,
-                    "the English model in %s cannot be loaded: apt install --reinstall pocketsphinx-en-us", folder);
+        return CM_FAIL_FOR(ctx, CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_INSTANCE, 0,
+                           "the English model in %s cannot be loaded: apt install --reinstall pocketsphinx-en-us",
+                           folder);
     ctx->state = decoder;
     return CM_OK;
 }
@@ -135,9 +130,8 @@ static enum cm_verdict decode(struct call *call, const struct piece *piece)
     size_t count = (size_t)(piece->end_ms - piece->start_ms) * WAVE_PER_MS;
     if (ps_start_utt(call->decoder) < 0 || ps_process_raw(call->decoder, samples, count, FALSE, TRUE) < 0 ||
         ps_end_utt(call->decoder) < 0)
-        return fail(call->ctx, CM_CANNOT, CM_REASON_INTERNAL, CM_SCOPE_ITEM,
-                    "the recogniser failed at %lld ms of the media",
-                    (long long)(call->request->start_ms + piece->start_ms));
+        return CM_FAIL(call->ctx, CM_CANNOT, CM_REASON_INTERNAL, "the recogniser failed at %lld ms of the media",
+                       (long long)(call->request->start_ms + piece->start_ms));
     for (ps_seg_t *segment = ps_seg_iter(call->decoder); segment != NULL; segment = ps_seg_next(segment))
         emit(call, segment, piece);
     return CM_OK;
@@ -171,14 +165,14 @@ static enum cm_verdict recognise(struct call *call)
     struct cm_ctx *ctx = call->ctx;
     const char *why = wave_read(&call->wave, call->request->audio_path);
     if (why != NULL)
-        return fail(ctx, CM_CANNOT, CM_REASON_INPUT, CM_SCOPE_ITEM, "the speech audio %s cannot be used: %s",
-                    call->request->audio_path, why);
+        return CM_FAIL(ctx, CM_CANNOT, CM_REASON_INPUT, "the speech audio %s cannot be used: %s",
+                       call->request->audio_path, why);
     cut_pieces(call);
     /* Noise is tracked from piece to piece, but not from an earlier call: answers do not depend on those. */
     ps_start_stream(call->decoder);
     for (size_t i = 0; i < call->pieces.count; i++) {
         if (ctx->host->stopping(ctx))
-            return fail(ctx, CM_AGAIN, CM_REASON_STOPPED, CM_SCOPE_ITEM, "stopped while recognising speech");
+            return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped while recognising speech");
         enum cm_verdict verdict = decode(call, &call->pieces.items[i]);
         if (verdict != CM_OK)
             return verdict;

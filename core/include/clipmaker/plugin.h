@@ -396,6 +396,18 @@ struct cm_ctx {
     int64_t deadline_utc_ms;
 };
 
+/*
+ * The short ways to fail: `return CM_FAIL(ctx, CM_REJECT, CM_REASON_INPUT, "%s: give …", path);`
+ * says that this task alone is meant and leaves the delay to the host; CM_FAIL_FOR says both.
+ */
+#define CM_FAILURE(verdict_, reason_, scope_, delay_ms_)                                                               \
+    {                                                                                                                  \
+        sizeof(struct cm_failure), verdict_, reason_, scope_, delay_ms_                                                \
+    }
+#define CM_FAIL_FOR(ctx, verdict_, reason_, scope_, delay_ms_, ...)                                                    \
+    ((ctx)->host->fail((ctx), &(const struct cm_failure)CM_FAILURE(verdict_, reason_, scope_, delay_ms_), __VA_ARGS__))
+#define CM_FAIL(ctx, verdict_, reason_, ...) CM_FAIL_FOR(ctx, verdict_, reason_, CM_SCOPE_ITEM, 0, __VA_ARGS__)
+
 /* ---- Stages -------------------------------------------------------------------------------- */
 
 /* Optional, in every stage: keep what is costly to load (a model, a TLS session) in ctx->state
