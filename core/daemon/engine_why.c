@@ -64,7 +64,13 @@ static char *why_queue(const struct cm_engine *engine, struct cm_now now, const 
 static char *why_held(const struct cm_task *task)
 {
     const char *hold = cm_hold_name(task->row->held_by);
-    return cm_format(_("held (%s)%s%s"), hold, *task->row->words ? ": " : "", task->row->words);
+    char *line = cm_format(_("held (%s)%s%s"), hold, *task->row->words ? ": " : "", task->row->words);
+    if (task->row->held_by != CM_HELD_UNCONFIRMED || !task->effect) {
+        return line;
+    }
+    char *whole = cm_format("%s (clipmaker resolve %s URL|absent)", line, task->effect->key);
+    free(line);
+    return whole;
 }
 
 static char *why_later(struct cm_now now, const struct cm_task *task)
