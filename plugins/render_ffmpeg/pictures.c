@@ -88,6 +88,14 @@ static void restart(struct pictures *pictures)
     pictures->count = 0;
 }
 
+/* Without an index (the film's tail is missing, say) there is no seeking back; the beginning is always there. */
+static void rewind_input(struct pictures *pictures)
+{
+    struct input *input = pictures->input;
+    if (input_seek(input, input->video, 0) < 0 && input_reopen(input) == CM_OK)
+        input_only(input, input->video);
+}
+
 /* Key frames are found by an index that may be wrong or missing: look at what comes, go further back. */
 static void find_start(struct pictures *pictures, int64_t from_us)
 {
@@ -102,7 +110,7 @@ static void find_start(struct pictures *pictures, int64_t from_us)
     }
     if (pictures->has_next && pictures->next_us <= from_us)
         return;
-    input_seek(pictures->input, pictures->input->video, 0);
+    rewind_input(pictures);
     restart(pictures);
     advance(pictures);
 }
