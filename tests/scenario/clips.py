@@ -341,10 +341,18 @@ def check_edges(clip, lines, quiet, slack=0.35):
         assert not inside or at_pause, f"{clip['file']}: {edge} cuts «{inside[0]}»"
 
 
-def check_in_step(path, clip, lines, slack=0.4):
+def voice_begins(start, quiet):
+    """A known line may begin with silence: where its voice is heard."""
+    for begin, end in quiet:
+        start = end if begin - 0.05 <= start < end else start
+    return start
+
+
+def check_in_step(path, clip, lines, quiet=(), slack=0.4):
     """While a line is spoken captions stand, and the first one of a line comes with it."""
     cues = read_srt(path.with_suffix(".srt"))
     for start, end, text in lines:
+        start = voice_begins(start, quiet)
         start, end = start - clip["start_s"], end - clip["start_s"]
         if start < -slack or end > clip["end_s"] - clip["start_s"] + slack:
             continue
