@@ -55,20 +55,36 @@ static int64_t offset(const struct cm_transcript *transcript, int64_t word_ms, i
     return end_ms <= latest_ms && end_ms - word_ms <= TAIL_MS ? end_ms : word_ms;
 }
 
-struct cm_span cm_snap(const struct cm_transcript *transcript, size_t first_word, size_t last_word)
+/* The pause between two neighbouring words, the ends of the media counting as words. Both clips that meet in it see the
+ * same one, so each takes its half and they never share a moment. */
+struct pause {
+    int64_t start_ms, end_ms; /* from where the voice ends to where it begins again */
+};
+
+static struct pause pause_before(const struct cm_transcript *transcript, size_t word)
 {
     const struct cm_spoken *words = transcript->words;
-    int64_t before_ms = first_word > 0 ? words[first_word - 1].end_ms : 0;
-    int64_t after_ms = last_word + 1 < transcript->word_count ? words[last_word + 1].start_ms : transcript->duration_ms;
-    int64_t start_ms = onset(transcript, before_ms, words[first_word].start_ms);
-    int64_t end_ms = offset(transcript, words[last_word].end_ms, after_ms);
+    struct pause pause = {0, transcript->duration_ms};
+    int64_t next_ms = word < transcript->word_count ? words[word].start_ms : transcript->duration_ms;
+    if (word > 0) {
+        pause.start_ms = offset(transcript, words[word - 1].end_ms, next_ms);
+    }
+    if (word < transcript->word_count) {
+        pause.end_ms = onset(transcript, pause.start_ms, next_ms);
+    }
+    return pause;
+}
+
+struct cm_span cm_snap(const struct cm_transcript *transcript, size_t first_word, size_t last_word)
+{
+    struct pause before = pause_before(transcript, first_word), after = pause_before(transcript, last_word + 1);
     /* Half of a pause belongs to the neighbour; at the ends of the media there is none. */
-    int64_t lead_ms = first_word > 0 ? (start_ms - before_ms) / 2 : start_ms;
-    int64_t tail_ms = last_word + 1 < transcript->word_count ? (after_ms - end_ms) / 2 : after_ms - end_ms;
+    int64_t lead_ms = (before.end_ms - before.start_ms) / (first_word > 0 ? 2 : 1);
+    int64_t tail_ms = (after.end_ms - after.start_ms) / (last_word + 1 < transcript->word_count ? 2 : 1);
     return (struct cm_span){
         .first_word = first_word,
         .last_word = last_word,
-        .start_ms = start_ms - most(0, least(LEAD_MS, lead_ms)),
-        .end_ms = end_ms + most(0, least(TAIL_MS, tail_ms)),
+        .start_ms = before.end_ms - most(0, least(LEAD_MS, lead_ms)),
+        .end_ms = after.start_ms + most(0, least(TAIL_MS, tail_ms)),
     };
 }
