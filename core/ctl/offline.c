@@ -2,6 +2,7 @@
  * A state folder that no clipmakerd serves.
  */
 #include "core/ctl/offline.h"
+#include "core/daemon/engine/fsck.h"
 
 #include <json-c/json.h>
 #include <poll.h>
@@ -14,7 +15,7 @@
 #include "core/common/text.h"
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
-#include "core/daemon/store.h"
+#include "core/daemon/store/store.h"
 
 #define POLL_MS 1000
 

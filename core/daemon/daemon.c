@@ -16,17 +16,17 @@
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
-#include "core/daemon/attempts.h"
-#include "core/daemon/commands.h"
-#include "core/daemon/control.h"
+#include "core/daemon/control/commands.h"
+#include "core/daemon/control/control.h"
 #include "core/daemon/crashpoint.h"
 #include "core/daemon/disk.h"
 #include "core/daemon/janitor.h"
-#include "core/daemon/leftovers.h"
 #include "core/daemon/loader.h"
 #include "core/daemon/notes.h"
-#include "core/daemon/procs.h"
 #include "core/daemon/reload.h"
+#include "core/daemon/run/attempts.h"
+#include "core/daemon/run/leftovers.h"
+#include "core/daemon/run/procs.h"
 
 #define SETS_AT_ONCE 64
 #define ROUNDS_MAX 256 /* then the loop gets its turn */

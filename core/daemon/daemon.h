@@ -11,9 +11,9 @@
 
 #include <stdint.h>
 
-#include "core/daemon/config.h"
-#include "core/daemon/engine.h"
-#include "core/daemon/store.h"
+#include "core/daemon/config/config.h"
+#include "core/daemon/engine/engine.h"
+#include "core/daemon/store/store.h"
 
 #define CM_DAEMON_MAGIC 0x636d6461u
 

@@ -19,8 +19,8 @@
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
-#include "core/daemon/config.h"
-#include "core/daemon/config_read.h"
+#include "core/daemon/config/config.h"
+#include "core/daemon/config/read.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/registry.h"
 

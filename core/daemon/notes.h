@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "core/daemon/store.h"
+#include "core/daemon/store/store.h"
 
 struct cm_daemon;
 struct cm_notes;

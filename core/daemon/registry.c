@@ -20,7 +20,7 @@
 #include "core/common/message.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
-#include "core/daemon/spawn.h"
+#include "core/daemon/run/spawn.h"
 
 #define DESCRIBE_DEADLINE_MS 10000
 #define OUTPUT_MAX_BYTES (1024 * 1024)

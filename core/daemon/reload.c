@@ -10,11 +10,11 @@
 
 #include "core/common/log.h"
 #include "core/common/text.h"
-#include "core/daemon/attempts.h"
-#include "core/daemon/config_read.h"
+#include "core/daemon/config/read.h"
 #include "core/daemon/daemon.h"
-#include "core/daemon/procs.h"
-#include "core/daemon/spawn.h"
+#include "core/daemon/run/attempts.h"
+#include "core/daemon/run/procs.h"
+#include "core/daemon/run/spawn.h"
 
 struct cm_reload {
     struct cm_daemon *daemon;

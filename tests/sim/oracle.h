@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#include "core/daemon/index.h"
-#include "core/daemon/pipeline.h"
-#include "core/daemon/store.h"
+#include "core/daemon/engine/index.h"
+#include "core/daemon/engine/pipeline.h"
+#include "core/daemon/store/store.h"
 
 struct sim_oracle {
     const struct cm_pipeline *pipeline;

@@ -4,7 +4,7 @@
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
 
-#include "core/daemon/engine.h"
+#include "core/daemon/engine/engine.h"
 #include "tests/sim/random.h"
 
 #define SIM_JOBS_MAX 4

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/common/text.h"
+#include "core/daemon/engine/fsck.h"
 #include "tests/sim/world.h"
 
 #define CALM_STEPS_MAX 20000

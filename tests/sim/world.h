@@ -7,8 +7,8 @@
 
 #include <setjmp.h>
 
-#include "core/daemon/engine.h"
-#include "core/daemon/index.h"
+#include "core/daemon/engine/engine.h"
+#include "core/daemon/engine/index.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/platform.h"

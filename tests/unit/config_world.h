@@ -5,8 +5,8 @@
 #ifndef CM_TEST_CONFIG_WORLD_H
 #define CM_TEST_CONFIG_WORLD_H
 
-#include "core/daemon/config.h"
-#include "core/daemon/config_read.h"
+#include "core/daemon/config/config.h"
+#include "core/daemon/config/read.h"
 #include "core/daemon/registry.h"
 
 struct world {

@@ -14,7 +14,7 @@
 
 #include "core/common/message.h"
 #include "core/common/text.h"
-#include "core/daemon/intake.h"
+#include "core/daemon/control/intake.h"
 #include "tests/unit/config_world.h"
 
 static struct world world;

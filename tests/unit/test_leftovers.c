@@ -19,7 +19,7 @@
 #include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/units.h"
-#include "core/daemon/leftovers.h"
+#include "core/daemon/run/leftovers.h"
 
 static char folder[] = "/tmp/clipmaker-leftovers-XXXXXX";
 static struct event_base *base;

@@ -13,7 +13,7 @@
 #include <clipmaker/plugin.h>
 
 #include "core/common/text.h"
-#include "core/daemon/pipeline.h"
+#include "core/daemon/engine/pipeline.h"
 
 #define FETCH "{\"step\":\"fetch\",\"stage\":\"source\",\"use\":[\"file\"]}"
 #define PREPARE                                                                                                        \

@@ -12,9 +12,9 @@
 #include <clipmaker/plugin.h>
 
 #include "core/common/text.h"
-#include "core/daemon/policy.h"
-#include "core/daemon/route.h"
-#include "core/daemon/row.h"
+#include "core/daemon/engine/policy.h"
+#include "core/daemon/engine/route.h"
+#include "core/daemon/store/row.h"
 #include <string.h>
 
 #define NOW 1000000000

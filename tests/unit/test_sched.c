@@ -13,9 +13,9 @@
 #include <cmocka.h>
 
 #include "core/common/text.h"
-#include "core/daemon/heap.h"
-#include "core/daemon/index.h"
-#include "core/daemon/sched.h"
+#include "core/daemon/engine/heap.h"
+#include "core/daemon/engine/index.h"
+#include "core/daemon/engine/sched.h"
 
 static struct cm_queue *new_queue(struct cm_sched *sched, const char *name, int limit, int64_t rate_us)
 {

@@ -1,5 +1,5 @@
 /*
- * One suite for every backend of the store (core/daemon/store.h), and behind it what only one of
+ * One suite for every backend of the store (core/daemon/store/store.h), and behind it what only one of
  * them has: the simulator's crashes, and SQLite's file, disk and process trouble.
  */
 #include <errno.h>
@@ -24,8 +24,8 @@
 #include "core/common/file.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
-#include "core/daemon/store.h"
-#include "core/daemon/store_schema.h"
+#include "core/daemon/store/schema.h"
+#include "core/daemon/store/store.h"
 
 enum {
     PATIENCE_MS = 30000

@@ -1,5 +1,5 @@
 /*
- * Tests of core/daemon/store_check.c: a sound store passes, and each invariant, broken on purpose,
+ * Tests of core/daemon/store/check.c: a sound store passes, and each invariant, broken on purpose,
  * is found by name.
  */
 #include <setjmp.h>
@@ -16,8 +16,9 @@
 #include "core/common/file.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
-#include "core/daemon/pipeline.h"
-#include "core/daemon/store.h"
+#include "core/daemon/engine/fsck.h"
+#include "core/daemon/engine/pipeline.h"
+#include "core/daemon/store/store.h"
 
 #define PIPELINE                                                                                                       \
     "{\"name\":\"main\",\"steps\":["                                                                                   \

@@ -1,0 +1,30 @@
+/*
+ * Between the files that build a config from the values read: what each of them fills.
+ */
+#ifndef CM_DAEMON_CONFIG_BUILD_H
+#define CM_DAEMON_CONFIG_BUILD_H
+
+#include "core/daemon/config/config.h"
+#include "core/daemon/config/read.h"
+
+struct cm_build {
+    struct cm_config *config;
+    const struct cm_conf *conf;
+    const struct cm_overrides *overrides;
+    struct cm_registry *registry;
+    struct cm_complaints *complaints;
+};
+
+/* plugins.c: instances with their options, checked by what the plugins say. */
+void cm_build_plugins(struct cm_build *build);
+/* pipeline.c: pipelines, and that their instances exist and fit. */
+void cm_build_pipelines(struct cm_build *build);
+
+/* A scalar as the user would write it in text; NULL for a group or list. malloc'd. */
+char *cm_conf_text(const config_setting_t *setting);
+/* ", did you mean X?" or "". malloc'd. */
+char *cm_did_you_mean(const char *wrong, const char *const *names, size_t count);
+/* `path` made absolute from the folder of the config file. malloc'd; "" stays "". */
+char *cm_conf_path(const char *file, const char *path);
+
+#endif

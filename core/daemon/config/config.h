@@ -1,0 +1,101 @@
+/*
+ * The configuration of the daemon, checked: settings, plugin instances, pipelines. Either it is
+ * sound as a whole or it is not there at all, with every complaint in a list.
+ */
+#ifndef CM_DAEMON_CONFIG_H
+#define CM_DAEMON_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/daemon/engine/engine.h"
+
+struct json_object;
+struct cm_complaints;
+struct cm_registry;
+struct cm_option;
+
+/* One member a setting; the table that fills them is in schema.c. */
+struct cm_settings {
+    const char *store, *state, *language, *log, *prompts, *plugin_folder, *worker;
+    const char *run_target, *run_option;
+    int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms;
+    int64_t memory_source_bytes, memory_prepare_bytes, memory_stt_bytes, memory_llm_bytes, memory_render_bytes,
+        memory_publish_bytes, memory_builtin_bytes;
+    int64_t warm_idle_ms, warm_attempts;
+    int64_t backoff_base_ms, backoff_max_ms, breaker_failures, breaker_rest_ms;
+    int64_t clips_count, clips_min_ms, clips_max_ms;
+};
+
+struct cm_names {
+    char **items;
+    size_t count, room;
+};
+
+/* A plugin with one set of options. */
+struct cm_plugin_use {
+    char *name;
+    char *plugin; /* as configured: a name or a path */
+    char *path;   /* of the shared object, absolute */
+    char *file;   /* where it is configured */
+    int line;
+    int stage;
+    int64_t limit, rate_us;
+    struct json_object *options;   /* {"key":"text"}; paths absolute, secrets as references */
+    struct json_object *lines;     /* {"key":"FILE:LINE"} */
+    struct json_object *described; /* the plugin's own word, from --describe */
+};
+
+struct cm_owner {
+    char *name;
+    int64_t weight;
+};
+
+/* What the command line says over the files. NULL: nothing. */
+struct cm_overrides {
+    const char *state;
+    const char *output; /* folder for the option that `run` names */
+    int is_private;
+};
+
+struct cm_config {
+    char *path;
+    struct cm_settings settings;
+    char *state; /* absolute */
+    char *store; /* complete: "sqlite:/path", "memory:" */
+    char *prompts, *worker, *plugin_folder;
+    struct cm_names formats, targets;
+    struct cm_plugin_use *uses;
+    size_t use_count, use_room;
+    struct cm_owner *owners;
+    size_t owner_count, owner_room;
+    struct cm_pipeline **pipelines;
+    size_t pipeline_count, pipeline_room;
+    struct cm_instance *instances; /* the engine's view of `uses`, same order */
+};
+
+/* Reads, describes and checks everything. NULL with complaints. `registry` keeps what plugins
+ * said of themselves over reloads. */
+struct cm_config *cm_config_load(const char *path, const struct cm_overrides *overrides, struct cm_registry *registry,
+                                 struct cm_complaints *complaints);
+void cm_config_free(struct cm_config *config);
+
+const struct cm_plugin_use *cm_config_use(const struct cm_config *config, const char *name);
+const struct cm_pipeline *cm_config_pipeline(const struct cm_config *config, const char *name);
+int cm_names_has(const struct cm_names *names, const char *name);
+void cm_names_add(struct cm_names *names, const char *name);
+/* Bytes that a worker of this stage may use; stage 0: built-in. */
+int64_t cm_config_memory(const struct cm_config *config, int stage);
+/* The engine's view; pointers live as long as the config. */
+struct cm_engine_config cm_config_engine(const struct cm_config *config, const char *boot, uint64_t seed);
+/* Names of settings that a reload cannot change and that differ; "" when none. malloc'd. */
+char *cm_config_needs_restart(const struct cm_config *old, const struct cm_config *fresh);
+
+/* ---- The schema: schema.c ---- */
+
+const struct cm_option *cm_settings_table(void);
+int cm_settings_is_group(const char *path);
+/* Every setting with type, default, range and help, for people. */
+void cm_settings_print(void);
+
+#endif

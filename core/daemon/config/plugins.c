@@ -1,0 +1,299 @@
+/*
+ * The `plugins` group: each instance is checked against what its plugin says of itself.
+ */
+#include <clipmaker/plugin.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/common/done.h"
+#include "core/common/file.h"
+#include "core/common/message.h"
+#include "core/common/options.h"
+#include "core/common/text.h"
+#include "core/common/units.h"
+#include "core/daemon/config/build.h"
+#include "core/daemon/registry.h"
+
+#define NAME_MAX_BYTES 32
+#define LIMIT_MAX 1024
+
+/* ---- Finding it ------------------------------------------------------------------------------ */
+
+static int is_name(const char *text)
+{
+    size_t bytes = strlen(text);
+    return bytes > 0 && bytes <= NAME_MAX_BYTES && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == bytes;
+}
+
+/* The value of one key of the instance, or NULL. */
+static const struct cm_conf_value *key_of(const struct cm_build *build, const char *instance, const char *key)
+{
+    char *path = cm_format("plugins.%s.%s", instance, key);
+    const struct cm_conf_value *value = cm_conf_find(build->conf, path);
+    free(path);
+    return value;
+}
+
+static const char *string_of(const struct cm_conf_value *value)
+{
+    return value && config_setting_type(value->setting) == CONFIG_TYPE_STRING
+               ? config_setting_get_string(value->setting)
+               : NULL;
+}
+
+/* "stage_name" in the plugin folder, or an absolute path to any .so. */
+static char *plugin_path(const struct cm_build *build, const char *plugin)
+{
+    if (*plugin == '/') {
+        return cm_strdup(plugin);
+    }
+    return cm_format("%s/%s.so", build->config->plugin_folder, plugin);
+}
+
+/* ---- Its own keys ---------------------------------------------------------------------------- */
+
+static void take_limit(struct cm_build *build, struct cm_plugin_use *use)
+{
+    const struct cm_conf_value *value = key_of(build, use->name, "limit");
+    use->limit = use->stage == CM_STAGE_STT || use->stage == CM_STAGE_LLM ? 2 : 1;
+    if (!value) {
+        return;
+    }
+    int is_int = config_setting_type(value->setting) == CONFIG_TYPE_INT;
+    use->limit = is_int ? config_setting_get_int(value->setting) : 0;
+    if (use->limit < 1 || use->limit > LIMIT_MAX) {
+        cm_complain(build->complaints, value->file, value->line,
+                    "%s: limit must be a number from 1 to %d: how many attempts at once", value->path, LIMIT_MAX);
+    }
+}
+
+static void take_rate(struct cm_build *build, struct cm_plugin_use *use)
+{
+    const struct cm_conf_value *value = key_of(build, use->name, "rate");
+    if (!value) {
+        return;
+    }
+    const char *text = string_of(value);
+    char *error = NULL;
+    if (!text || cm_parse_rate(text, &use->rate_us, &error) != 0) {
+        cm_complain(build->complaints, value->file, value->line, "%s: %s", value->path,
+                    error ? error : "a rate is written as text: \"5/s\"");
+    }
+    free(error);
+}
+
+static int is_ours(const char *key)
+{
+    return !strcmp(key, "plugin") || !strcmp(key, "limit") || !strcmp(key, "rate");
+}
+
+/* ---- The plugin's options -------------------------------------------------------------------- */
+
+static struct json_object *option_named(struct json_object *described, const char *name)
+{
+    struct json_object *options = cm_json_array(described, "options");
+    for (size_t i = 0; options && i < json_object_array_length(options); i++) {
+        struct json_object *one = json_object_array_get_idx(options, i);
+        if (!strcmp(cm_json_text(one, "name", ""), name)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+static void complain_unknown(struct cm_build *build, const struct cm_plugin_use *use, const struct cm_conf_value *value,
+                             const char *key)
+{
+    struct json_object *options = cm_json_array(use->described, "options");
+    size_t count = options ? json_object_array_length(options) : 0;
+    const char **names = cm_alloc((count + 3) * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = cm_json_text(json_object_array_get_idx(options, i), "name", "");
+    }
+    names[count++] = "plugin";
+    names[count++] = "limit";
+    names[count++] = "rate";
+    char *hint = cm_did_you_mean(key, names, count);
+    cm_complain(build->complaints, value->file, value->line, "unknown option %s of plugin %s%s", key, use->plugin,
+                hint);
+    free(hint);
+    free(names);
+}
+
+/* A duration, size or rate given as a bare number, or a number given as text, is a slip that
+ * should be told and not guessed at. */
+static const char *wrong_kind(const char *type, int kind)
+{
+    int is_number = kind == CONFIG_TYPE_INT || kind == CONFIG_TYPE_FLOAT;
+    if (!strcmp(type, "int")) {
+        return kind == CONFIG_TYPE_INT ? NULL : "must be a whole number, without quotes";
+    }
+    if (!strcmp(type, "real")) {
+        return is_number ? NULL : "must be a number, without quotes";
+    }
+    if (!strcmp(type, "bool")) {
+        return kind == CONFIG_TYPE_BOOL ? NULL : "must be true or false, without quotes";
+    }
+    return kind == CONFIG_TYPE_STRING ? NULL : "must be text in quotes";
+}
+
+static void take_option(struct cm_build *build, struct cm_plugin_use *use, const struct cm_conf_value *value,
+                        const char *key)
+{
+    struct json_object *option = option_named(use->described, key);
+    if (!option) {
+        complain_unknown(build, use, value, key);
+        return;
+    }
+    const char *type = cm_json_text(option, "type", "");
+    const char *slip = wrong_kind(type, config_setting_type(value->setting));
+    if (slip) {
+        cm_complain(build->complaints, value->file, value->line, "%s (%s) %s", value->path, type, slip);
+        return;
+    }
+    char *text = cm_conf_text(value->setting);
+    char *error = cm_option_check(option, text);
+    if (error) {
+        cm_complain(build->complaints, value->file, value->line, "%s: %s", use->name, error);
+        free(error);
+    }
+    if (!strcmp(type, "path")) {
+        char *absolute = cm_conf_path(value->file, text);
+        free(text);
+        text = absolute;
+    }
+    char *place = cm_format("%s:%d", value->file, value->line);
+    json_object_object_add(use->options, key, json_object_new_string(text));
+    json_object_object_add(use->lines, key, json_object_new_string(place));
+    free(place);
+    free(text);
+}
+
+static void take_options(struct cm_build *build, struct cm_plugin_use *use)
+{
+    char *prefix = cm_format("plugins.%s.", use->name);
+    for (size_t i = 0; i < build->conf->value_count; i++) {
+        const struct cm_conf_value *value = &build->conf->values[i];
+        const char *key = value->path + strlen(prefix);
+        if (cm_starts_with(value->path, prefix) && !is_ours(key)) {
+            take_option(build, use, value, key);
+        }
+    }
+    free(prefix);
+}
+
+/* The folder of `--output` goes into the option that `run` names. */
+static void take_output(struct cm_build *build, struct cm_plugin_use *use)
+{
+    const struct cm_settings *settings = &build->config->settings;
+    if (!build->overrides->output || strcmp(settings->run_target, use->name) != 0) {
+        return;
+    }
+    if (!option_named(use->described, settings->run_option)) {
+        return; /* the complaint comes with the other checks of `run` */
+    }
+    char *folder = cm_path_absolute(build->overrides->output);
+    json_object_object_add(use->options, settings->run_option, json_object_new_string(folder));
+    free(folder);
+}
+
+static void check_required(struct cm_build *build, const struct cm_plugin_use *use)
+{
+    struct json_object *options = cm_json_array(use->described, "options");
+    for (size_t i = 0; options && i < json_object_array_length(options); i++) {
+        struct json_object *option = json_object_array_get_idx(options, i);
+        const char *name = cm_json_text(option, "name", "");
+        if (cm_json_flag(option, "required", 0) && !*cm_json_text(use->options, name, "")) {
+            cm_complain(build->complaints, use->file, use->line, "%s: plugin %s needs the option %s: %s", use->name,
+                        use->plugin, name, cm_json_text(option, "help", ""));
+        }
+    }
+}
+
+/* ---- One instance ---------------------------------------------------------------------------- */
+
+static struct cm_plugin_use *add_use(struct cm_build *build, const char *name, const struct cm_conf_value *value,
+                                     const char *plugin)
+{
+    struct cm_config *config = build->config;
+    config->uses = cm_grow(config->uses, &config->use_room, config->use_count, sizeof *config->uses);
+    struct cm_plugin_use *use = &config->uses[config->use_count++];
+    *use = (struct cm_plugin_use){
+        .name = cm_strdup(name),
+        .plugin = cm_strdup(plugin),
+        .path = plugin_path(build, plugin),
+        .file = cm_strdup(value->file),
+        .line = value->line,
+        .limit = 1,
+        .options = json_object_new_object(),
+        .lines = json_object_new_object(),
+    };
+    return use;
+}
+
+static void add_instance(struct cm_build *build, const struct cm_conf_value *group)
+{
+    const char *name = group->path + strlen("plugins.");
+    if (!is_name(name) || !strcmp(name, "target")) {
+        cm_complain(build->complaints, group->file, group->line,
+                    "\"%s\" is no name for an instance: a-z, 0-9, _ and -, at most %d, and not \"target\"", name,
+                    NAME_MAX_BYTES);
+        return;
+    }
+    const char *plugin = string_of(key_of(build, name, "plugin"));
+    if (!plugin || !*plugin || (*plugin != '/' && strchr(plugin, '/'))) {
+        cm_complain(build->complaints, group->file, group->line,
+                    "%s: plugin = \"…\" must name a plugin, or the absolute path of one", group->path);
+        return;
+    }
+    struct cm_plugin_use *use = add_use(build, name, group, plugin);
+    char *error = NULL;
+    use->described = cm_registry_describe(build->registry, build->config->worker, use->path, &error);
+    if (!use->described) {
+        cm_complain(build->complaints, group->file, group->line, "%s: plugin %s cannot be used: %s", name, plugin,
+                    error);
+        free(error);
+        return;
+    }
+    use->stage = cm_stage_from_name(cm_json_text(use->described, "stage", ""));
+    take_limit(build, use);
+    take_rate(build, use);
+    take_options(build, use);
+    take_output(build, use);
+    check_required(build, use);
+}
+
+/* The engine's view of an instance; its strings live in the description. */
+static struct cm_instance facts_of(const struct cm_plugin_use *use)
+{
+    struct json_object *facts = cm_json_object(use->described, "stage_facts");
+    long long settle = cm_json_int(facts, "settle", 0);
+    return (struct cm_instance){
+        .name = use->name,
+        .stage = use->stage,
+        .limit = (int)use->limit,
+        .rate_us = use->rate_us,
+        .languages = cm_json_text(facts, "languages", ""),
+        .needs_captions = cm_json_flag(facts, "needs_captions", 0) || cm_json_int(facts, "needs_captions", 0) > 0,
+        .settle = (uint32_t)settle,
+        .settle_ms = cm_json_int(facts, "settle_ms", 0),
+        .schemes = cm_json_text(facts, "schemes", ""),
+        .can_find = cm_json_flag(facts, "can_find", 0) || cm_json_int(facts, "can_find", 0) > 0,
+    };
+}
+
+void cm_build_plugins(struct cm_build *build)
+{
+    for (size_t i = 0; i < build->conf->value_count; i++) {
+        const struct cm_conf_value *value = &build->conf->values[i];
+        if (cm_starts_with(value->path, "plugins.") && !strchr(value->path + strlen("plugins."), '.')) {
+            add_instance(build, value);
+        }
+    }
+    struct cm_config *config = build->config;
+    config->instances = cm_alloc((config->use_count + 1) * sizeof *config->instances);
+    for (size_t i = 0; i < config->use_count; i++) {
+        config->instances[i] = facts_of(&config->uses[i]);
+    }
+}

@@ -1,0 +1,139 @@
+/*
+ * Fan-out: which items a step has, by the keys that other steps made and the job gives.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/common/text.h"
+#include "core/daemon/engine/state.h"
+
+/* A partly filled item: keys of a step's dimensions, NULL where not yet chosen. Borrowed. */
+struct item {
+    size_t step;
+    const char *keys[CM_MAX_DIMENSIONS];
+};
+
+static const struct cm_step *step_at(const struct cm_job *job, size_t index)
+{
+    return &job->pipeline->steps[index];
+}
+
+static size_t place_of(const struct cm_step *step, const char *dimension)
+{
+    size_t place = 0;
+    while (place < step->each_count && strcmp(step->each[place], dimension)) {
+        place++;
+    }
+    return place;
+}
+
+static void insert(struct cm_turn *turn, const struct item *item)
+{
+    struct cm_job *job = turn->job;
+    const struct cm_step *step = step_at(job, item->step);
+    struct cm_text text = {0};
+    for (size_t i = 0; i < step->each_count; i++) {
+        cm_text_addf(&text, "%s%s", i ? "/" : "", item->keys[i]);
+    }
+    char *name = cm_text_take(&text);
+    if (!cm_job_task(job, step->name, name)) {
+        struct cm_task_row *row = cm_row_new(CM_TABLE_TASK);
+        cm_row_text(&row->job, job->row->id);
+        cm_row_text(&row->step, step->name);
+        cm_row_text(&row->item, name);
+        row->state = CM_TASK_BLOCKED;
+        struct cm_task *task = cm_task_new(job, row);
+        cm_row_free(CM_TABLE_TASK, row);
+        task->step = item->step;
+        cm_task_split_item(task);
+        cm_row_text(&task->row->op, cm_task_plain_op(task));
+        cm_turn_touch(turn, task);
+        cm_graph_add(turn, task);
+    }
+    free(name);
+}
+
+/* The keys of one dimension under what is chosen so far. 0 when they are not known yet: the task
+ * that makes them is not done, or a dimension that it needs is not chosen (*later). */
+static int keys_of(const struct cm_job *job, const struct item *item, size_t place, char ***keys, size_t *count,
+                   int *later)
+{
+    const struct cm_step *step = step_at(job, item->step);
+    const char *dimension = step->each[place];
+    if (!strcmp(dimension, "format") || !strcmp(dimension, "target")) {
+        *keys = *dimension == 'f' ? job->formats : job->targets;
+        *count = *dimension == 'f' ? job->format_count : job->target_count;
+        return 1;
+    }
+    size_t maker = 0;
+    while (strcmp(step_at(job, maker)->makes, dimension)) {
+        maker++;
+    }
+    struct cm_text text = {0};
+    for (size_t i = 0; i < step_at(job, maker)->each_count; i++) {
+        const char *key = item->keys[place_of(step, step_at(job, maker)->each[i])];
+        *later |= !key;
+        cm_text_addf(&text, "%s%s", i ? "/" : "", key ? key : "");
+    }
+    char *name = cm_text_take(&text);
+    const struct cm_task *task = *later ? NULL : cm_job_task(job, step_at(job, maker)->name, name);
+    free(name);
+    if (!task || task->row->state != CM_TASK_SUCCEEDED) {
+        return 0;
+    }
+    *keys = task->children;
+    *count = task->child_count;
+    return 1;
+}
+
+/* Chooses the first open dimension whose keys can be known, and goes on with each of them. */
+static void fill(struct cm_turn *turn, struct item *item)
+{
+    const struct cm_step *step = step_at(turn->job, item->step);
+    int open = 0;
+    for (size_t place = 0; place < step->each_count; place++) {
+        char **keys = NULL;
+        size_t count = 0;
+        int later = 0;
+        if (item->keys[place]) {
+            continue;
+        }
+        open = 1;
+        if (!keys_of(turn->job, item, place, &keys, &count, &later)) {
+            if (later) {
+                continue;
+            }
+            return;
+        }
+        for (size_t i = 0; i < count; i++) {
+            item->keys[place] = keys[i];
+            fill(turn, item);
+        }
+        item->keys[place] = NULL;
+        return;
+    }
+    if (!open) {
+        insert(turn, item);
+    }
+}
+
+void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker)
+{
+    struct item item = {.step = step};
+    const struct cm_step *target = step_at(turn->job, step);
+    for (size_t i = 0; maker && i < cm_task_step(maker)->each_count; i++) {
+        item.keys[place_of(target, cm_task_step(maker)->each[i])] = maker->keys[i];
+    }
+    fill(turn, &item);
+}
+
+void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker)
+{
+    const char *makes = cm_task_step(maker)->makes;
+    struct cm_job *job = turn->job;
+    for (size_t i = 0; *makes && i < job->pipeline->step_count; i++) {
+        if (place_of(step_at(job, i), makes) < step_at(job, i)->each_count) {
+            cm_expand_step(turn, i, maker);
+        }
+    }
+}

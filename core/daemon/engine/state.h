@@ -1,0 +1,250 @@
+/*
+ * The engine's own memory: jobs, their tasks, the groups by which tasks wait for one another, and
+ * the turn: one event's worth of changes, which becomes one change set. Private to the engine's
+ * files; what each of them does stands above its functions here.
+ */
+#ifndef CM_DAEMON_ENGINE_STATE_H
+#define CM_DAEMON_ENGINE_STATE_H
+
+#include "core/daemon/engine/engine.h"
+#include "core/daemon/engine/heap.h"
+#include "core/daemon/engine/index.h"
+#include "core/daemon/engine/sched.h"
+
+struct cm_job;
+
+enum cm_group_state {
+    CM_GROUP_MET = 1, /* enough of it succeeded, all of it is over */
+    CM_GROUP_UNMET    /* enough of it can never succeed */
+};
+
+/* Those tasks of a step that share keys with the tasks which come after it: what a join waits
+ * for. With no shared dimension it is the whole step. */
+struct cm_group {
+    char *key;
+    size_t total, over, good, abandoned;
+    int state; /* enum cm_group_state; 0: open */
+    struct cm_task **dependents;
+    size_t dependent_count, dependent_room;
+};
+
+/* "Step `to` comes after step `from`." */
+struct cm_edge {
+    size_t from, to;
+    size_t shared_count;
+    size_t from_places[CM_MAX_DIMENSIONS], to_places[CM_MAX_DIMENSIONS];
+    struct cm_index groups; /* by the shared keys */
+};
+
+struct cm_step_state {
+    struct cm_task **tasks;
+    size_t total, room;
+    size_t over, good;
+    int expanded; /* no further task of it will be inserted */
+    int closed;   /* expanded, and all its tasks are over */
+    int bad;      /* closed, and less succeeded than it needs */
+    size_t *makers;
+    size_t maker_count;
+    struct cm_edge **in, **out;
+    size_t in_count, out_count;
+    char *before; /* before[i]: step i is an ancestor */
+};
+
+struct cm_task {
+    struct cm_task_row *row;
+    struct cm_job *job;
+    size_t step; /* index in the pipeline */
+    char *name;  /* "STEP/ITEM" */
+    char *keys[CM_MAX_DIMENSIONS];
+    struct cm_sched_entry entry;
+    struct cm_heap_node due;
+    int64_t stored_state; /* as the last change set has it; 0: not there yet */
+    struct cm_group **in, **out;
+    size_t waiting; /* groups before it that are open */
+    int dead;       /* a group before it can never be met */
+    int dirty;
+    int awaiting_gone;  /* running in the store, but not by us */
+    int children_known; /* it made keys (perhaps none) */
+    char **children;
+    size_t child_count;
+    int64_t losses, waits, link_crashes;
+    struct cm_attempt_row *attempt; /* while it runs */
+    struct cm_effect_row *effect;   /* publish */
+    struct cm_artifact_row **artifacts;
+    size_t artifact_count, artifact_room;
+};
+
+struct cm_job {
+    struct cm_job_row *row;
+    const struct cm_pipeline *pipeline; /* NULL until recovered */
+    struct cm_step_state *steps;
+    struct cm_edge *edges;
+    size_t edge_count;
+    struct cm_index tasks;
+    struct cm_task **loaded; /* tasks in the order they came, until recovered */
+    size_t loaded_count, loaded_room;
+    char *language;
+    char **formats, **targets;
+    size_t format_count, target_count;
+    int64_t publish_at_ms;
+    int has_captions;
+    uint64_t generation; /* tells this memory of a job from an earlier one */
+    int64_t stored_state;
+    size_t in_flight; /* change sets not yet answered */
+    int loading;
+    int rebuilding;
+    int failing; /* something failed: look for what became pointless */
+    int dirty;
+    int queued_changed; /* a "job changed" is in this turn already */
+};
+
+/* A change set on its way, with what may happen once it is durable. */
+struct cm_pending {
+    uint64_t id;
+    struct cm_change_set *set; /* NULL once taken */
+    char *job;
+    uint64_t generation;
+    struct cm_action **actions;
+    size_t action_count, action_room;
+};
+
+struct cm_known_instance {
+    struct cm_instance instance; /* strings owned */
+    struct cm_queue *queue;
+};
+
+struct cm_engine {
+    char *boot;
+    uint64_t random;
+    int max_jobs, slots;
+    int64_t backoff_base_ms, backoff_max_ms;
+    struct cm_known_instance *instances;
+    size_t instance_count;
+    struct cm_pipeline **pipelines; /* every version that a job may need */
+    size_t pipeline_count, pipeline_room;
+    char **current; /* ids of the configured ones */
+    size_t current_count;
+    struct cm_index jobs, effects;
+    size_t open_jobs, visitors;
+    struct cm_sched *sched;
+    struct cm_heap due;
+    int paused, stalled, reroute;
+    uint64_t breaks_seen;
+    uint64_t set_serial, generation, due_serial;
+    struct cm_pending **pending; /* in order of their ids */
+    size_t pending_count, pending_room;
+    struct cm_action **actions;
+    size_t action_first, action_count, action_room;
+};
+
+/* One event and all that follows from it: becomes one change set. */
+struct cm_turn {
+    struct cm_engine *engine;
+    struct cm_job *job;
+    struct cm_now now;
+    struct cm_change_set *set;
+    struct cm_task **dirty;
+    size_t dirty_count, dirty_room;
+    struct cm_action **actions;
+    size_t action_count, action_room;
+};
+
+/* ---- turn.c: change sets and actions -------------------------------------------------- */
+
+void cm_turn_begin(struct cm_turn *turn, struct cm_engine *engine, struct cm_job *job, struct cm_now now);
+/* The set applies only if the store has the task (the job) as the last set left it. First thing
+ * in a turn, before anything is changed. */
+void cm_turn_guard_task(struct cm_turn *turn, const struct cm_task *task);
+void cm_turn_guard_job(struct cm_turn *turn);
+/* An action to hand out once the set is durable; the caller fills in the rest. */
+struct cm_action *cm_turn_action(struct cm_turn *turn, enum cm_action_kind kind, const struct cm_task *task);
+void cm_turn_touch(struct cm_turn *turn, struct cm_task *task);
+void cm_turn_touch_job(struct cm_turn *turn);
+/* Prunes, ends the job if it is over, and queues the set. */
+void cm_turn_end(struct cm_turn *turn);
+/* Hands an action out now. */
+void cm_engine_push_action(struct cm_engine *engine, struct cm_action *action);
+struct cm_action *cm_action_new(enum cm_action_kind kind, const char *job);
+/* Everything of this job not yet handed to the store is dropped, its attempts are killed, and it
+ * is asked for again when `reload`. */
+void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job *job, int reload);
+
+/* ---- job.c: a job's memory ------------------------------------------------------------- */
+
+struct cm_job *cm_job_new(struct cm_engine *engine, const struct cm_job_row *row);
+void cm_job_free(struct cm_engine *engine, struct cm_job *job);
+struct cm_job *cm_engine_job(const struct cm_engine *engine, const char *id); /* recovered ones only */
+/* Reads the parameters; NULL, or one line (malloc'd) what is wrong with them. */
+char *cm_job_read_params(struct cm_job *job);
+/* Steps and edges by its pipeline. */
+void cm_job_build(struct cm_job *job, const struct cm_pipeline *pipeline);
+void cm_job_unbuild(struct cm_job *job);
+void cm_job_drop_groups(struct cm_job *job);
+/* When every step is closed: how did it end? */
+void cm_job_end_if_over(struct cm_turn *turn);
+struct cm_task *cm_job_task(const struct cm_job *job, const char *step, const char *item);
+const struct cm_pipeline *cm_engine_keep_pipeline(struct cm_engine *engine, const char *id, const char *json);
+
+/* ---- task.c: a task's memory and moves ------------------------------------------------- */
+
+struct cm_task *cm_task_new(struct cm_job *job, const struct cm_task_row *row);
+void cm_task_free(struct cm_engine *engine, struct cm_task *task);
+const struct cm_step *cm_task_step(const struct cm_task *task);
+/* Puts its keys where its step's dimensions are; 0, or -1 when the item does not fit. */
+int cm_task_split_item(struct cm_task *task);
+/* The only place where a task's state changes; checks that the move is legal. */
+void cm_task_move(struct cm_turn *turn, struct cm_task *task, int64_t state);
+void cm_task_wait_until(struct cm_turn *turn, struct cm_task *task, int64_t state, int64_t due_ms);
+void cm_task_hold(struct cm_turn *turn, struct cm_task *task, int held_by, const char *reason, const char *words);
+/* All before it is done: into the queue of the first link that may be asked. */
+void cm_task_ready(struct cm_turn *turn, struct cm_task *task);
+/* … without a turn, when only memory changes. 0, or -1 when there is no link. */
+int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
+/* Over, with all that follows for others. A failed task of an optional step is skipped. */
+void cm_task_finish(struct cm_turn *turn, struct cm_task *task, int64_t state, const char *reason, const char *words);
+void cm_task_abandon(struct cm_turn *turn, struct cm_task *task); /* nothing can come of it */
+int cm_task_is_ambiguous(const struct cm_task *task);             /* a post may be out */
+int cm_task_is_publish(const struct cm_task *task);
+void cm_task_add_artifact(struct cm_task *task, const struct cm_artifact_row *row);
+void cm_task_set_children(struct cm_task *task, char **children, size_t count); /* copies */
+char *cm_task_folder(const struct cm_task *task, int64_t fence);
+
+/* The fallback chain. */
+size_t cm_task_chain_length(const struct cm_engine *engine, const struct cm_task *task);
+const char *cm_task_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link);
+/* The first link from `from` on that may be asked, or -1 with *reason and *words (malloc'd; may be
+ * NULL pointers). *missing: the configuration lacks an instance that the chain names. */
+int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, const struct cm_task *task, int64_t from,
+                            int *missing, int *reason, char **words);
+const struct cm_known_instance *cm_engine_instance(const struct cm_engine *engine, const char *name);
+
+/* ---- graph.c: joins -------------------------------------------------------------------- */
+
+size_t cm_need_required(const struct cm_need *need, size_t total);
+/* A new task among the others; may make it ready or abandon it at once. */
+void cm_graph_add(struct cm_turn *turn, struct cm_task *task);
+void cm_graph_over(struct cm_turn *turn, struct cm_task *task);
+/* Everything computed afresh from the tasks' states: after loading, and after a retry. */
+void cm_graph_rebuild(struct cm_turn *turn);
+/* Abandons what can no longer lead to anything. */
+void cm_graph_prune(struct cm_turn *turn);
+
+/* ---- expand.c: fan-out ----------------------------------------------------------------- */
+
+/* Inserts the tasks of step `step` that are not there yet, as far as their keys are known; only
+ * those under `maker` unless it is NULL. */
+void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker);
+/* … of every step with the dimension that this task made keys of. */
+void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker);
+
+/* ---- start.c: claims ------------------------------------------------------------------- */
+
+void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
+
+/* ---- settle.c: ends of attempts -------------------------------------------------------- */
+
+const char *cm_task_plain_op(const struct cm_task *task); /* what its step does */
+
+uint64_t cm_engine_random(struct cm_engine *engine);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * The workers that live, and who may be used again.
+ */
+#include "core/daemon/run/workers.h"
+
+#include <event2/event.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/common/log.h"
+#include "core/common/text.h"
+#include "core/daemon/config/config.h"
+
+#define WORKER_MAGIC 0x636d776bu
+
+struct cm_worker {
+    unsigned magic;
+    struct cm_worker *next;
+    struct cm_workers *workers;
+    struct cm_proc *proc;
+    char *identity; /* instance, plugin file, options: what must be equal for the next attempt */
+    int once, hello, retire, quitting, busy;
+    int64_t served;
+    struct event *timer; /* idle: then it ends; quitting: then it is killed */
+    cm_proc_message_fn message;
+    cm_proc_ended_fn ended;
+    void *arg;
+};
+
+struct cm_workers {
+    struct event_base *base;
+    struct cm_procs *procs;
+    struct cm_worker *first;
+    char *program;
+    int64_t idle_ms, attempts_max, kill_after_ms;
+};
+
+static struct cm_worker *worker_of(void *arg)
+{
+    struct cm_worker *worker = arg;
+    cm_assert(worker->magic == WORKER_MAGIC);
+    return worker;
+}
+
+/* ---- Ending one ------------------------------------------------------------------------------ */
+
+static void set_timer(struct cm_worker *worker, int64_t ms)
+{
+    struct timeval after = {ms / 1000, (ms % 1000) * 1000};
+    event_add(worker->timer, &after);
+}
+
+static void quit(struct cm_worker *worker)
+{
+    if (worker->quitting) {
+        return;
+    }
+    struct json_object *message = cm_message_new("quit");
+    worker->quitting = 1;
+    worker->retire = 1;
+    if (cm_proc_send(worker->proc, message) != CM_MESSAGE_OK) {
+        cm_proc_signal(worker->proc, SIGKILL);
+    }
+    json_object_put(message);
+    set_timer(worker, worker->workers->kill_after_ms);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct cm_worker *worker = worker_of(arg);
+    if (worker->quitting) {
+        cm_warn("worker %d did not end when it was told to: killed", (int)cm_proc_pid(worker->proc));
+        cm_proc_signal(worker->proc, SIGKILL);
+    } else if (!worker->busy) {
+        quit(worker);
+    }
+}
+
+static void forget(struct cm_worker *worker)
+{
+    for (struct cm_worker **place = &worker->workers->first; *place; place = &(*place)->next) {
+        if (*place == worker) {
+            *place = worker->next;
+            break;
+        }
+    }
+    event_free(worker->timer);
+    free(worker->identity);
+    worker->magic = 0;
+    free(worker);
+}
+
+/* ---- What the process says ------------------------------------------------------------------- */
+
+static void on_message(void *arg, struct json_object *message)
+{
+    struct cm_worker *worker = worker_of(arg);
+    if (!strcmp(cm_message_type(message), "hello")) {
+        worker->hello = 1;
+        const char *version = cm_json_text(message, "version", "");
+        if (strcmp(version, CM_VERSION) != 0) {
+            cm_warn("the worker is version %.40s, this is %s: install both from one build", version, CM_VERSION);
+        }
+    } else if (worker->busy) {
+        worker->message(worker->arg, message);
+    }
+}
+
+static void on_ended(void *arg, int status, const char *words)
+{
+    struct cm_worker *worker = worker_of(arg);
+    if (worker->busy) {
+        worker->ended(worker->arg, status, words);
+    } else if (status != 0 && !worker->quitting) {
+        cm_warn("an idle worker (%s) ended: %s", worker->identity, words);
+    }
+    forget(worker);
+}
+
+/* ---- Taking one ------------------------------------------------------------------------------ */
+
+static char *identity_of(const struct cm_plugin_use *use)
+{
+    struct stat info = {0};
+    if (!use) {
+        return cm_strdup("");
+    }
+    (void)stat(use->path, &info); /* a missing file shows when it is loaded */
+    return cm_format("%s %s %llu:%llu %lld.%09ld %s", use->name, use->path, (unsigned long long)info.st_dev,
+                     (unsigned long long)info.st_ino, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+                     json_object_to_json_string_ext(use->options, JSON_C_TO_STRING_PLAIN));
+}
+
+static struct cm_worker *find_idle(struct cm_workers *workers, const char *identity)
+{
+    for (struct cm_worker *worker = workers->first; worker; worker = worker->next) {
+        if (!worker->busy && !worker->retire && !worker->once && !strcmp(worker->identity, identity)) {
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+static struct cm_worker *start_worker(struct cm_workers *workers, const char *identity, int once)
+{
+    struct cm_worker *worker = cm_alloc(sizeof *worker);
+    worker->magic = WORKER_MAGIC;
+    worker->workers = workers;
+    worker->once = once;
+    worker->proc = cm_proc_start(workers->procs, workers->program, on_message, on_ended, worker);
+    if (!worker->proc) {
+        free(worker);
+        return NULL;
+    }
+    worker->identity = cm_strdup(identity);
+    worker->timer = evtimer_new(workers->base, on_timer, worker);
+    worker->next = workers->first;
+    workers->first = worker;
+    return worker;
+}
+
+struct cm_worker *cm_worker_take(struct cm_workers *workers, const struct cm_plugin_use *use, int once,
+                                 cm_proc_message_fn message, cm_proc_ended_fn ended, void *arg)
+{
+    char *identity = identity_of(use);
+    struct cm_worker *worker = once ? NULL : find_idle(workers, identity);
+    if (!worker) {
+        worker = start_worker(workers, identity, once);
+    }
+    free(identity);
+    if (!worker) {
+        return NULL;
+    }
+    event_del(worker->timer);
+    worker->busy = 1;
+    worker->message = message;
+    worker->ended = ended;
+    worker->arg = arg;
+    return worker;
+}
+
+void cm_worker_release(struct cm_worker *worker)
+{
+    worker->busy = 0;
+    worker->served++;
+    if (worker->once || worker->retire || worker->served >= worker->workers->attempts_max ||
+        worker->workers->idle_ms == 0) {
+        quit(worker);
+    } else {
+        set_timer(worker, worker->workers->idle_ms);
+    }
+}
+
+enum cm_message_result cm_worker_send(struct cm_worker *worker, struct json_object *message)
+{
+    return cm_proc_send(worker->proc, message);
+}
+
+void cm_worker_signal(struct cm_worker *worker, int number)
+{
+    worker->retire = 1;
+    cm_proc_signal(worker->proc, number);
+}
+
+int cm_worker_said_hello(const struct cm_worker *worker)
+{
+    return worker->hello;
+}
+
+pid_t cm_worker_pid(const struct cm_worker *worker)
+{
+    return cm_proc_pid(worker->proc);
+}
+
+/* ---- All of them ----------------------------------------------------------------------------- */
+
+struct cm_workers *cm_workers_new(struct event_base *base, struct cm_procs *procs)
+{
+    struct cm_workers *workers = cm_alloc(sizeof *workers);
+    workers->base = base;
+    workers->procs = procs;
+    return workers;
+}
+
+void cm_workers_configure(struct cm_workers *workers, const struct cm_worker_rules *rules)
+{
+    free(workers->program);
+    workers->program = cm_strdup(rules->program);
+    workers->idle_ms = rules->idle_ms;
+    workers->attempts_max = rules->attempts_max;
+    workers->kill_after_ms = rules->kill_after_ms;
+}
+
+void cm_workers_retire(struct cm_workers *workers)
+{
+    for (struct cm_worker *worker = workers->first; worker; worker = worker->next) {
+        worker->retire = 1;
+        if (!worker->busy) {
+            quit(worker);
+        }
+    }
+}
+
+void cm_workers_free(struct cm_workers *workers)
+{
+    while (workers && workers->first) {
+        forget(workers->first);
+    }
+    if (workers) {
+        free(workers->program);
+    }
+    free(workers);
+}
