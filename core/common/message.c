@@ -155,6 +155,25 @@ long long cm_json_int(struct json_object *object, const char *field, long long f
     return fabs(real) < 9e15 && real == floor(real) ? (long long)real : fallback;
 }
 
+static int is_ms(long long value)
+{
+    return value >= -CM_JSON_MS_MAX && value <= CM_JSON_MS_MAX;
+}
+
+long long cm_json_ms(struct json_object *object, const char *field, long long fallback)
+{
+    long long value = cm_json_int(object, field, fallback);
+    return is_ms(value) ? value : fallback;
+}
+
+long long cm_json_ms_at(struct json_object *array, size_t index)
+{
+    struct json_object *element = json_object_array_get_idx(array, index);
+    int is_number = json_object_is_type(element, json_type_int) || json_object_is_type(element, json_type_double);
+    long long value = is_number ? json_object_get_int64(element) : 0;
+    return is_ms(value) ? value : 0;
+}
+
 double cm_json_real(struct json_object *object, const char *field, double fallback)
 {
     struct json_object *value = field_of(object, field, json_type_double);

@@ -33,6 +33,12 @@ const char *cm_message_type(struct json_object *message);
 /* Field readers for messages and artifacts: the fallback where absent or of another type. */
 const char *cm_json_text(struct json_object *object, const char *field, const char *fallback);
 long long cm_json_int(struct json_object *object, const char *field, long long fallback);
+/* A time or length in a medium, milliseconds. Nothing lasts CM_JSON_MS_MAX (34 years), so what is
+ * beyond that on either side is absent too, and sums of times never overflow. */
+#define CM_JSON_MS_MAX (1LL << 40)
+long long cm_json_ms(struct json_object *object, const char *field, long long fallback);
+/* The same of an element: [start_ms, end_ms]; 0 where there is none. */
+long long cm_json_ms_at(struct json_object *array, size_t index);
 double cm_json_real(struct json_object *object, const char *field, double fallback);
 int cm_json_flag(struct json_object *object, const char *field, int fallback);
 struct json_object *cm_json_array(struct json_object *object, const char *field);  /* or NULL */

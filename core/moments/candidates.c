@@ -131,8 +131,8 @@ void cm_candidates_read(struct cm_candidates *candidates, const struct cm_transc
             .last = (size_t)cm_json_int(one, "last", -1),
             .span = {.first_word = (size_t)cm_json_int(one, "first_word", -1),
                      .last_word = (size_t)cm_json_int(one, "last_word", -1),
-                     .start_ms = cm_json_int(one, "start_ms", -1),
-                     .end_ms = cm_json_int(one, "end_ms", -1)},
+                     .start_ms = cm_json_ms(one, "start_ms", -1),
+                     .end_ms = cm_json_ms(one, "end_ms", -1)},
         };
         if (fits(transcript, &moment)) {
             cm_candidates_add(candidates, cm_json_text(one, "id", ""), by, &moment, cm_json_text(one, "reason", ""));

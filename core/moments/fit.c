@@ -8,11 +8,14 @@
 
 #define DEFAULT_MIN_MS 15000
 #define DEFAULT_MAX_MS 60000
-#define FAR_MS 2000 /* a neighbour behind such a pause belongs to something else */
+#define MOST_MS (1LL << 40) /* sums of times never overflow */
+#define FAR_MS 2000         /* a neighbour behind such a pause belongs to something else */
 
 struct cm_limits cm_limits_of(int64_t min_ms, int64_t max_ms)
 {
     struct cm_limits limits = {min_ms > 0 ? min_ms : DEFAULT_MIN_MS, max_ms > 0 ? max_ms : DEFAULT_MAX_MS};
+    limits.min_ms = limits.min_ms < MOST_MS ? limits.min_ms : MOST_MS;
+    limits.max_ms = limits.max_ms < MOST_MS ? limits.max_ms : MOST_MS;
     limits.max_ms = limits.max_ms > limits.min_ms ? limits.max_ms : limits.min_ms;
     return limits;
 }

@@ -27,7 +27,7 @@ static void add_by(struct cm_transcript *transcript, const char *by)
 static void add_word(struct cm_transcript *transcript, struct json_object *one)
 {
     const char *text = cm_json_text(one, "t", "");
-    int64_t start_ms = cm_json_int(one, "s", -1), end_ms = cm_json_int(one, "e", -1);
+    int64_t start_ms = cm_json_ms(one, "s", -1), end_ms = cm_json_ms(one, "e", -1);
     if (!*text || start_ms < 0 || end_ms < start_ms) {
         return;
     }
@@ -67,8 +67,7 @@ void cm_merge_speech(struct cm_transcript *transcript, struct json_object *speec
         transcript->speech =
             cm_grow(transcript->speech, &transcript->speech_room, transcript->speech_count, sizeof *transcript->speech);
         transcript->speech[transcript->speech_count++] =
-            (struct cm_stretch){json_object_get_int64(json_object_array_get_idx(one, 0)),
-                                json_object_get_int64(json_object_array_get_idx(one, 1))};
+            (struct cm_stretch){cm_json_ms_at(one, 0), cm_json_ms_at(one, 1)};
     }
 }
 

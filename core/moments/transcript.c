@@ -146,8 +146,8 @@ static char *read_words(struct cm_transcript *transcript, struct json_object *wo
         struct json_object *one = json_object_array_get_idx(words, i);
         struct cm_spoken *word = &transcript->words[transcript->word_count++];
         word->text = cm_strdup(cm_json_text(one, "t", ""));
-        word->start_ms = cm_json_int(one, "s", -1);
-        word->end_ms = cm_json_int(one, "e", -1);
+        word->start_ms = cm_json_ms(one, "s", -1);
+        word->end_ms = cm_json_ms(one, "e", -1);
         word->confidence = cm_json_real(one, "c", -1);
         word->speaker = (int32_t)cm_json_int(one, "p", -1);
         if (word->start_ms < after || word->end_ms < word->start_ms) {
@@ -190,8 +190,7 @@ static void read_speech(struct cm_transcript *transcript, struct json_object *sp
             continue;
         }
         transcript->speech[transcript->speech_count++] =
-            (struct cm_stretch){json_object_get_int64(json_object_array_get_idx(one, 0)),
-                                json_object_get_int64(json_object_array_get_idx(one, 1))};
+            (struct cm_stretch){cm_json_ms_at(one, 0), cm_json_ms_at(one, 1)};
     }
 }
 
@@ -210,7 +209,7 @@ struct cm_transcript *cm_transcript_read(struct json_object *json, char **error)
     struct cm_transcript *transcript = cm_alloc(sizeof *transcript);
     transcript->language = cm_strdup(cm_json_text(json, "language", ""));
     transcript->draft = cm_json_flag(json, "draft", 0);
-    transcript->duration_ms = cm_json_int(json, "duration_ms", 0);
+    transcript->duration_ms = cm_json_ms(json, "duration_ms", 0);
     read_by(transcript, cm_json_array(json, "by"));
     read_speech(transcript, cm_json_array(json, "speech"));
     *error = read_words(transcript, cm_json_array(json, "words"));

@@ -47,7 +47,7 @@ static int merge_speech(struct cm_call *call, struct json_object *input, struct 
 static int64_t duration_of(struct cm_call *call)
 {
     struct json_object *facts = cm_call_input(call, "facts", NULL) ? cm_call_read(call, "facts", NULL) : NULL;
-    int64_t duration_ms = cm_json_int(facts, "duration_ms", 0);
+    int64_t duration_ms = cm_json_ms(facts, "duration_ms", 0);
     json_object_put(facts);
     return duration_ms > 0 ? duration_ms : 0;
 }

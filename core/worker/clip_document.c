@@ -102,7 +102,7 @@ struct span {
 
 static int64_t middle_ms(struct json_object *word)
 {
-    return (cm_json_int(word, "s", 0) + cm_json_int(word, "e", 0)) / 2;
+    return (cm_json_ms(word, "s", 0) + cm_json_ms(word, "e", 0)) / 2;
 }
 
 /* The moment's own words; where it names none, those whose middle lies inside. */
@@ -110,7 +110,7 @@ static struct span span_of(const struct cm_clip_source *source)
 {
     struct json_object *words = cm_json_array(source->transcript, "words");
     int64_t count = words ? (int64_t)json_object_array_length(words) : 0;
-    struct span span = {cm_json_int(source->moment, "start_ms", -1), cm_json_int(source->moment, "end_ms", -1),
+    struct span span = {cm_json_ms(source->moment, "start_ms", -1), cm_json_ms(source->moment, "end_ms", -1),
                         cm_json_int(source->moment, "first_word", -1), cm_json_int(source->moment, "last_word", -1)};
     if (span.first >= 0 && span.last >= span.first && span.last < count) {
         return span;
@@ -141,7 +141,7 @@ static struct json_object *words_of(const struct cm_clip_source *source, const s
     struct json_object *all = cm_json_array(source->transcript, "words"), *words = json_object_new_array();
     for (int64_t i = span->first; i <= span->last; i++) {
         struct json_object *from = json_object_array_get_idx(all, (size_t)i), *word = json_object_new_object();
-        int64_t start_ms = cm_json_int(from, "s", 0), end_ms = cm_json_int(from, "e", start_ms);
+        int64_t start_ms = cm_json_ms(from, "s", 0), end_ms = cm_json_ms(from, "e", start_ms);
         put_text(word, "t", cm_json_text(from, "t", ""));
         put_int(word, "s", start_ms < 0 ? 0 : start_ms);
         put_int(word, "e", end_ms < start_ms ? start_ms : end_ms);
@@ -270,9 +270,9 @@ struct json_object *cm_clip_facts(const struct cm_clip_source *source)
     put_text(facts, "cta", cta_of(source));
     put_text(facts, "selected_by", cm_json_text(source->moment, "selected_by", ""));
     json_object_object_add(facts, "start_s",
-                           json_object_new_double((double)cm_json_int(source->moment, "start_ms", 0) / 1000));
+                           json_object_new_double((double)cm_json_ms(source->moment, "start_ms", 0) / 1000));
     json_object_object_add(facts, "end_s",
-                           json_object_new_double((double)cm_json_int(source->moment, "end_ms", 0) / 1000));
+                           json_object_new_double((double)cm_json_ms(source->moment, "end_ms", 0) / 1000));
     json_object_object_add(facts, "score", score ? json_object_get(score) : json_object_new_object());
     free(title);
     free(name);

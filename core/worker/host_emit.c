@@ -75,20 +75,38 @@ int cm_host_emit_file(struct cm_ctx *ctx, const struct cm_file *file)
     return 0;
 }
 
+/* Sums of the times that are let in never overflow. */
+static int is_time(const char *what, int64_t start_ms, int64_t end_ms)
+{
+    int good = start_ms >= -CM_JSON_MS_MAX && start_ms <= CM_JSON_MS_MAX && end_ms >= -CM_JSON_MS_MAX &&
+               end_ms <= CM_JSON_MS_MAX;
+    if (!good) {
+        cm_warn("the plugin's %s is left out: no time is %lld to %lld ms", what, (long long)start_ms,
+                (long long)end_ms);
+    }
+    return good;
+}
+
 void cm_host_emit_word(struct cm_ctx *ctx, const struct cm_word *word)
 {
     struct cm_emitted *emitted = emitted_of(ctx);
-    struct cm_word *kept = APPEND(emitted->words, emitted->word_count, emitted->word_room);
-    cm_host_take(kept, sizeof *kept, word);
-    kept->text = text_or_empty(ctx, kept->text);
+    struct cm_word taken;
+    cm_host_take(&taken, sizeof taken, word);
+    if (is_time("word", taken.start_ms, taken.end_ms)) {
+        taken.text = text_or_empty(ctx, taken.text);
+        *APPEND(emitted->words, emitted->word_count, emitted->word_room) = taken;
+    }
 }
 
 void cm_host_emit_segment(struct cm_ctx *ctx, const struct cm_segment *segment)
 {
     struct cm_emitted *emitted = emitted_of(ctx);
-    struct cm_segment *kept = APPEND(emitted->segments, emitted->segment_count, emitted->segment_room);
-    cm_host_take(kept, sizeof *kept, segment);
-    kept->text = text_or_empty(ctx, kept->text);
+    struct cm_segment taken;
+    cm_host_take(&taken, sizeof taken, segment);
+    if (is_time("segment", taken.start_ms, taken.end_ms)) {
+        taken.text = text_or_empty(ctx, taken.text);
+        *APPEND(emitted->segments, emitted->segment_count, emitted->segment_room) = taken;
+    }
 }
 
 void cm_host_emit_speech(struct cm_ctx *ctx, const struct cm_interval *interval)
@@ -96,7 +114,7 @@ void cm_host_emit_speech(struct cm_ctx *ctx, const struct cm_interval *interval)
     struct cm_emitted *emitted = emitted_of(ctx);
     struct cm_interval taken;
     cm_host_take(&taken, sizeof taken, interval);
-    if (taken.start_ms < taken.end_ms && isfinite(taken.level_db)) {
+    if (taken.start_ms < taken.end_ms && isfinite(taken.level_db) && is_time("speech", taken.start_ms, taken.end_ms)) {
         *APPEND(emitted->speech, emitted->speech_count, emitted->speech_room) = taken;
     }
 }
@@ -112,6 +130,9 @@ void cm_host_emit_chunk(struct cm_ctx *ctx, const struct cm_chunk *chunk)
     struct cm_emitted_chunk *kept = APPEND(emitted->chunks, emitted->chunk_count, emitted->chunk_room);
     cm_host_take(&kept->chunk, sizeof kept->chunk, chunk);
     kept->chunk.file = text_or_empty(ctx, kept->chunk.file);
+    if (!is_time("chunk", kept->chunk.start_ms, kept->chunk.end_ms)) {
+        kept->chunk.start_ms = kept->chunk.end_ms = -1; /* the stage refuses it: its file would be missing */
+    }
     kept->first_speech = first;
     kept->speech_count = emitted->speech_count - first;
 }
@@ -121,7 +142,7 @@ void cm_host_emit_cue(struct cm_ctx *ctx, const struct cm_cue *cue)
     struct cm_emitted *emitted = emitted_of(ctx);
     struct cm_cue taken;
     cm_host_take(&taken, sizeof taken, cue);
-    if (isfinite(taken.value)) {
+    if (isfinite(taken.value) && is_time("cue", taken.start_ms, taken.end_ms)) {
         *APPEND(emitted->cues, emitted->cue_count, emitted->cue_room) = taken;
     }
 }

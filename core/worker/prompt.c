@@ -52,8 +52,8 @@ static int has_cue(struct json_object *input, const char *kind, long long start_
     struct json_object *list = cm_json_array(cm_json_object(input, "cues"), kind);
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *cue = json_object_array_get_idx(list, i);
-        long long from = json_object_get_int64(json_object_array_get_idx(cue, 0));
-        long long to = json_object_get_int64(json_object_array_get_idx(cue, 1));
+        long long from = cm_json_ms_at(cue, 0);
+        long long to = cm_json_ms_at(cue, 1);
         if (from >= start_ms && from <= end_ms && to > from) {
             return 1;
         }
@@ -64,7 +64,7 @@ static int has_cue(struct json_object *input, const char *kind, long long start_
 /* "[12] 3:05 S1 The text. (1.2 s) ^ *" */
 static void add_sentence(struct cm_text *text, struct json_object *input, struct json_object *sentence)
 {
-    long long start_ms = cm_json_int(sentence, "s", 0), end_ms = cm_json_int(sentence, "e", 0);
+    long long start_ms = cm_json_ms(sentence, "s", 0), end_ms = cm_json_ms(sentence, "e", 0);
     long long gap_ms = cm_json_int(sentence, "gap", 0), speaker = cm_json_int(sentence, "p", -1);
     cm_text_addf(text, "[%lld] ", cm_json_int(sentence, "id", 0));
     add_time(text, start_ms);
@@ -105,7 +105,7 @@ static void add_items(struct cm_text *text, struct json_object *input, const cha
     struct json_object *items = cm_json_array(input, field);
     for (size_t i = 0; items && i < json_object_array_length(items); i++) {
         struct json_object *item = json_object_array_get_idx(items, i);
-        long long start_ms = cm_json_int(item, "start_ms", 0), end_ms = cm_json_int(item, "end_ms", 0);
+        long long start_ms = cm_json_ms(item, "start_ms", 0), end_ms = cm_json_ms(item, "end_ms", 0);
         cm_text_addf(text, "%s=%s (", id, cm_json_text(item, id, ""));
         add_time(text, start_ms);
         cm_text_addf(text, ", %lld s)\n", (end_ms - start_ms + 500) / 1000);

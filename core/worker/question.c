@@ -91,8 +91,8 @@ static struct json_object *cues_between(struct json_object *list, int with_end, 
         if (!json_object_is_type(cue, json_type_array) || json_object_array_length(cue) < (with_end ? 3u : 2u)) {
             continue;
         }
-        int64_t from = json_object_get_int64(json_object_array_get_idx(cue, 0));
-        int64_t to = with_end ? json_object_get_int64(json_object_array_get_idx(cue, 1)) : from;
+        int64_t from = cm_json_ms_at(cue, 0);
+        int64_t to = with_end ? cm_json_ms_at(cue, 1) : from;
         if (to >= start_ms && from <= end_ms) {
             json_object_array_add(kept, json_object_get(cue));
         }

@@ -15,7 +15,7 @@
 
 static int64_t element(struct json_object *array, size_t index)
 {
-    return json_object_get_int64(json_object_array_get_idx(array, index));
+    return cm_json_ms_at(array, index);
 }
 
 /* {"start_ms","end_ms","speech":[[start,end,db]…]} → the intervals that host->speech() gives. */
@@ -152,8 +152,8 @@ enum cm_verdict cm_stage_stt(struct cm_call *call)
     struct cm_stt_request request = {
         .size = sizeof request,
         .audio_path = cm_call_input_path(call, "chunk"),
-        .start_ms = cm_json_int(speech, "start_ms", 0),
-        .end_ms = cm_json_int(speech, "end_ms", 0),
+        .start_ms = cm_json_ms(speech, "start_ms", 0),
+        .end_ms = cm_json_ms(speech, "end_ms", 0),
         .captions_path = captions ? cm_json_text(captions, "path", NULL) : NULL,
         .captions_language = captions ? cm_json_text(cm_json_object(captions, "facts"), "language", "") : "",
         .prompt = cm_call_param(call, "prompt", ""),

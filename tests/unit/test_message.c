@@ -126,6 +126,29 @@ static void test_readers(void **state)
     json_object_put(object);
 }
 
+/* Times that no medium has are absent: what is computed from them would overflow. */
+static void test_times(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"s\":1500,\"r\":2500.0,\"far\":9223372036854775807,\"before\":-9223372036854775808,"
+                               "\"most\":1099511627776,\"beyond\":1099511627777,"
+                               "\"l\":[7,8.9,\"9\",9223372036854775807]}";
+    struct json_object *object = cm_json_parse(text, sizeof text - 1, NULL);
+    assert_int_equal(cm_json_ms(object, "s", -1), 1500);
+    assert_int_equal(cm_json_ms(object, "r", -1), 2500);
+    assert_int_equal(cm_json_ms(object, "far", -1), -1);
+    assert_int_equal(cm_json_ms(object, "before", -1), -1);
+    assert_true(cm_json_ms(object, "most", -1) == CM_JSON_MS_MAX);
+    assert_int_equal(cm_json_ms(object, "beyond", -1), -1);
+    struct json_object *list = cm_json_array(object, "l");
+    assert_int_equal(cm_json_ms_at(list, 0), 7);
+    assert_int_equal(cm_json_ms_at(list, 1), 8);
+    assert_int_equal(cm_json_ms_at(list, 2), 0);
+    assert_int_equal(cm_json_ms_at(list, 3), 0);
+    assert_int_equal(cm_json_ms_at(list, 4), 0);
+    json_object_put(object);
+}
+
 static void test_parse_is_strict(void **state)
 {
     (void)state;
@@ -157,7 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_sizes),           cmocka_unit_test(test_bad_datagrams),
-        cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict),
+        cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict), cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
