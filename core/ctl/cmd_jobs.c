@@ -141,37 +141,68 @@ static void print_steps(struct json_object *job)
     }
 }
 
-/* Rows of the answer as a table; absent fields are empty. `fields` ends with NULL. */
-static void print_rows(const char *heading, struct json_object *rows, const char *const *fields)
+/* Rows in the order in which a job goes through its steps; those of no step (posts) stay as they came. */
+static struct json_object *in_order(struct json_object *rows, struct json_object *steps)
+{
+    struct json_object *ordered = json_object_new_array();
+    size_t count = rows ? json_object_array_length(rows) : 0, step_count = steps ? json_object_array_length(steps) : 0;
+    for (size_t step = 0; step <= step_count; step++) {
+        const char *name = step < step_count ? cm_json_text(json_object_array_get_idx(steps, step), "step", "")
+                                             : ""; /* the rest, which names none */
+        for (size_t i = 0; i < count; i++) {
+            struct json_object *row = json_object_array_get_idx(rows, i);
+            if (strcmp(cm_json_text(row, "step", ""), name) == 0) {
+                json_object_array_add(ordered, json_object_get(row));
+            }
+        }
+    }
+    return ordered;
+}
+
+/* One column of a table: the field of a row's object and what stands above it. */
+struct field {
+    const char *name, *heading;
+};
+
+/* Absent fields are empty. `fields` ends with a NULL name. */
+static void print_rows(const char *heading, struct json_object *rows, struct json_object *steps,
+                       const struct field *fields)
 {
     if (!rows || json_object_array_length(rows) == 0) {
         return;
     }
+    struct json_object *ordered = in_order(rows, steps);
     struct cm_grid grid = {0};
     const char *cells[CM_GRID_COLUMNS];
-    for (; grid.columns < CM_GRID_COLUMNS && fields[grid.columns]; grid.columns++) {
-        cells[grid.columns] = fields[grid.columns];
+    for (; grid.columns < CM_GRID_COLUMNS && fields[grid.columns].name; grid.columns++) {
+        cells[grid.columns] = _(fields[grid.columns].heading);
     }
     printf("\n%s\n", heading);
     cm_grid_add(&grid, cells);
-    for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        struct json_object *row = json_object_array_get_idx(rows, i);
+    for (size_t i = 0; i < json_object_array_length(ordered); i++) {
+        struct json_object *row = json_object_array_get_idx(ordered, i);
         for (size_t column = 0; column < grid.columns; column++) {
             struct json_object *value = NULL;
-            json_object_object_get_ex(row, fields[column], &value);
+            json_object_object_get_ex(row, fields[column].name, &value);
             cells[column] = value ? json_object_get_string(value) : "";
         }
         cm_grid_add(&grid, cells);
     }
     cm_grid_print(&grid);
+    json_object_put(ordered);
 }
 
 static void print_shown(struct json_object *shown)
 {
-    static const char *const task_fields[] = {"step", "item", "state", "tries", "words", NULL};
-    static const char *const attempt_fields[] = {"step", "item", "fence", "instance", "op", "verdict", "words", NULL};
-    static const char *const artifact_fields[] = {"role", "key", "bytes", "path", NULL};
-    static const char *const effect_fields[] = {"key", "instance", "state", "post_id", "url", NULL};
+    static const struct field task_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")}, {"state", N_("STATE")},
+                                               {"tries", N_("TRIES")}, {"words", N_("WHY")}, {NULL, NULL}};
+    static const struct field attempt_fields[] = {
+        {"step", N_("STEP")}, {"item", N_("ITEM")},       {"fence", N_("FENCE")}, {"instance", N_("BY")},
+        {"op", N_("CALL")},   {"verdict", N_("VERDICT")}, {"words", N_("WHY")},   {NULL, NULL}};
+    static const struct field artifact_fields[] = {
+        {"role", N_("ROLE")}, {"key", N_("KEY")}, {"bytes", N_("BYTES")}, {"path", N_("PATH")}, {NULL, NULL}};
+    static const struct field effect_fields[] = {{"key", N_("KEY")}, {"instance", N_("TARGET")}, {"state", N_("STATE")},
+                                                 {"url", N_("URL")}, {"post_id", N_("POST")},    {NULL, NULL}};
     struct json_object *job = cm_json_object(shown, "job");
     if (job) {
         char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
@@ -185,10 +216,11 @@ static void print_shown(struct json_object *shown)
         free(state);
         print_steps(job);
     }
-    print_rows(_("Tasks"), cm_json_array(shown, "tasks"), task_fields);
-    print_rows(_("Attempts"), cm_json_array(shown, "attempts"), attempt_fields);
-    print_rows(_("Files"), cm_json_array(shown, "artifacts"), artifact_fields);
-    print_rows(_("Posts"), cm_json_array(shown, "effects"), effect_fields);
+    struct json_object *steps = job ? cm_json_array(job, "steps") : NULL;
+    print_rows(_("Tasks"), cm_json_array(shown, "tasks"), steps, task_fields);
+    print_rows(_("Attempts"), cm_json_array(shown, "attempts"), steps, attempt_fields);
+    print_rows(_("Files"), cm_json_array(shown, "artifacts"), steps, artifact_fields);
+    print_rows(_("Posts"), cm_json_array(shown, "effects"), steps, effect_fields);
 }
 
 static struct json_object *about_job(const char *what, const char *job)
@@ -338,14 +370,20 @@ int cm_ctl_status(const struct cm_command *self, int argc, char **argv)
     if (!answer) {
         return status;
     }
-    static const char *const fields[] = {"name", "plugin", "stage", "running", "limit", "state", NULL};
+    static const struct field fields[] = {{"name", N_("INSTANCE")},
+                                          {"plugin", N_("PLUGIN")},
+                                          {"stage", N_("STAGE")},
+                                          {"running", N_("RUNNING")},
+                                          {"limit", N_("LIMIT")},
+                                          {"state", N_("STATE")},
+                                          {NULL, NULL}};
     json_object_object_del(answer, "ok");
     if (looked.json) {
         status = cm_ctl_print_json(answer);
     } else {
         printf(_("%lld attempts running, %lld jobs unfinished\n"), cm_json_int(answer, "running", 0),
                cm_json_int(answer, "jobs", 0));
-        print_rows(_("Instances"), cm_json_array(answer, "instances"), fields);
+        print_rows(_("Instances"), cm_json_array(answer, "instances"), NULL, fields);
         status = cm_ctl_finish(0);
     }
     json_object_put(answer);

@@ -204,7 +204,7 @@ static int take_state(struct cm_daemon *daemon)
 
 static int test(const struct cm_config *config)
 {
-    printf(_("%s: sound, %zu plugin instances, %zu pipelines\n"), config->path, config->use_count,
+    printf(_("%s: sound; plugin instances: %zu, pipelines: %zu\n"), config->path, config->use_count,
            config->pipeline_count);
     return 0;
 }

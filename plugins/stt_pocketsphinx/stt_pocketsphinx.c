@@ -93,12 +93,14 @@ static int is_filler(const char *word)
     return word == NULL || word[0] == '\0' || strchr("<[+", word[0]) != NULL;
 }
 
-/* "read(2)" is another way to say "read". */
-static char *without_variant(struct cm_ctx *ctx, const char *word)
+/* As people write it: "read(2)" is another way to say "read", and the dictionary has "i'm" for "I'm". */
+static char *as_written(struct cm_ctx *ctx, const char *word)
 {
     char *text = ctx->host->format(ctx, "%s", word), *bracket = strrchr(text, '(');
     if (bracket != NULL && bracket != text && bracket[1] >= '0' && bracket[1] <= '9')
         *bracket = '\0';
+    if (text[0] == 'i' && (text[1] == '\0' || text[1] == '\''))
+        text[0] = 'I';
     return text;
 }
 
@@ -114,7 +116,7 @@ static void emit(struct call *call, ps_seg_t *segment, const struct piece *piece
     int64_t origin_ms = call->request->start_ms + piece->start_ms;
     struct cm_word word = {
         .size = sizeof(word),
-        .text = without_variant(call->ctx, text),
+        .text = as_written(call->ctx, text),
         .start_ms = origin_ms + (int64_t)first * FRAME_MS,
         .end_ms = origin_ms + (int64_t)(last + 1) * FRAME_MS,
         .confidence = sure,
