@@ -313,6 +313,8 @@ static void new_engine(struct sim_world *world)
         .backoff_max_ms = 60000,
         .breaker_failures = 3,
         .breaker_rest_ms = 10000,
+        .owners = &(struct cm_owner_weight){"o1", 4},
+        .owner_count = 1,
     };
     struct cm_boot_row boot = {world->boot_name, (char *)"host", 1, world->now.utc_ms, 0};
     struct cm_change_set *set = cm_change_set_new((uint64_t)1 << 40 | (uint64_t)world->boot);

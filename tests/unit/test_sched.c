@@ -28,7 +28,7 @@ static struct cm_queue *new_queue(struct cm_sched *sched, const char *name, int 
 static void end(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, enum cm_run how)
 {
     cm_sched_released(sched, entry, entry->started_ms);
-    cm_sched_ended(sched, entry, now_ms, how, 0);
+    cm_sched_ended(sched, entry, now_ms, &(struct cm_run_end){.how = how});
 }
 
 static void test_limits(void **state)
@@ -148,7 +148,7 @@ static void test_asked_to_wait(void **state)
     struct cm_sched_entry entries[2] = {0};
     cm_sched_add(sched, queue, &entries[0], "o", 0);
     cm_sched_add(sched, queue, &entries[1], "o", 1);
-    cm_sched_ended(sched, cm_sched_pick(sched, 0), 10, CM_RUN_GOOD, 500);
+    cm_sched_ended(sched, cm_sched_pick(sched, 0), 10, &(struct cm_run_end){CM_RUN_GOOD, 500, 0});
     assert_null(cm_sched_pick(sched, 509));
     assert_int_equal(cm_sched_next_due(sched, 10), 510);
     assert_non_null(cm_sched_pick(sched, 510));
@@ -204,6 +204,86 @@ static void test_share_is_by_time(void **state)
     assert_in_range(time[0] * 100 / (time[0] + time[1]), 45, 55);
     cm_sched_free(sched);
     free(entries);
+}
+
+/* Three owners of weights 1, 2 and 5 who all want everything: 1, 2 and 5 eighths of the time. */
+static void test_share_is_by_weight(void **state)
+{
+    (void)state;
+    static const struct cm_owner_weight weights[] = {{"two", 2}, {"five", 5}};
+    static const char *const names[] = {"one", "two", "five"};
+    struct cm_sched *sched = cm_sched_new(2);
+    struct cm_queue *queue = new_queue(sched, "q", 2, 0);
+    struct cm_sched_entry *entries = cm_alloc(3000 * sizeof *entries);
+    int64_t now_ms = 0;
+    int starts[3] = {0};
+    cm_sched_set_weights(sched, weights, 2);
+    for (int i = 0; i < 3000; i++) {
+        cm_sched_add(sched, queue, &entries[i], names[i / 1000], i);
+    }
+    for (int i = 0; i < 800; i++, now_ms += 7) {
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        starts[(entry - entries) / 1000]++;
+        end(sched, entry, now_ms + 7, CM_RUN_GOOD);
+    }
+    assert_in_range(starts[0], 90, 110);
+    assert_in_range(starts[1], 190, 210);
+    assert_in_range(starts[2], 490, 510);
+    cm_sched_set_weights(sched, NULL, 0); /* and equal again */
+    memset(starts, 0, sizeof starts);
+    for (int i = 0; i < 300; i++, now_ms += 7) {
+        struct cm_sched_entry *entry = cm_sched_pick(sched, now_ms);
+        starts[(entry - entries) / 1000]++;
+        end(sched, entry, now_ms + 7, CM_RUN_GOOD);
+    }
+    assert_in_range(starts[0], 95, 105);
+    assert_in_range(starts[2], 95, 105);
+    cm_sched_free(sched);
+    free(entries);
+}
+
+/* Two instances of one account rest and wait together; what is the instance's own stays its own. */
+static void test_accounts(void **state)
+{
+    (void)state;
+    static const struct cm_run_end bad = {CM_RUN_FAILED, 0, 1}, slow = {CM_RUN_GOOD, 300, 1},
+                                   good = {CM_RUN_GOOD, 0, 0};
+    struct cm_sched *sched = cm_sched_new(10);
+    struct cm_queue *one = new_queue(sched, "one", 4, 0), *two = new_queue(sched, "two", 4, 0);
+    struct cm_queue *other = new_queue(sched, "other", 4, 0);
+    struct cm_sched_entry entries[30] = {0};
+    int64_t until;
+    cm_queue_set_account(sched, one, "shop");
+    cm_queue_set_account(sched, two, "shop");
+    for (int i = 0; i < 30; i++) {
+        cm_sched_add(sched, i % 2 ? two : one, &entries[i], "o", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        cm_sched_ended(sched, cm_sched_pick(sched, 0), 0, &bad);
+    }
+    assert_null(cm_sched_pick(sched, 999));
+    assert_true(cm_queue_resting(one, 0) && cm_queue_resting(two, 0) && !cm_queue_resting(other, 0));
+    assert_int_equal(cm_queue_breaker(one, 0, &until), CM_BREAKER_CLOSED);
+    assert_int_equal(cm_queue_account_breaker(two, 0, &until), CM_BREAKER_OPEN);
+    assert_int_equal(until, 1000);
+    assert_int_equal(cm_queue_account_breaker(other, 0, &until), CM_BREAKER_CLOSED);
+    struct cm_sched_entry *probe = cm_sched_pick(sched, 1000);
+    assert_non_null(probe);
+    assert_int_equal(cm_queue_account_breaker(one, 1000, &until), CM_BREAKER_HALF_OPEN);
+    assert_null(cm_sched_pick(sched, 1000)); /* one probe for both */
+    cm_sched_ended(sched, probe, 1100, &good);
+    probe = cm_sched_pick(sched, 1100);
+    assert_non_null(probe);
+    cm_sched_ended(sched, probe, 1100, &slow);
+    assert_null(cm_sched_pick(sched, 1399));
+    assert_int_equal(cm_sched_next_due(sched, 1100), 1400);
+    probe = cm_sched_pick(sched, 1400);
+    assert_non_null(probe);
+    cm_queue_set_account(sched, one, ""); /* a reload */
+    cm_queue_set_account(sched, two, "");
+    cm_sched_ended(sched, probe, 1500, &bad); /* without an account it is the instance's */
+    assert_int_equal(cm_queue_account_breaker(one, 1500, &until), CM_BREAKER_CLOSED);
+    cm_sched_free(sched);
 }
 
 /* Higher priority first, but a stream of it does not hold up the rest for ever. */
@@ -318,6 +398,8 @@ int main(void)
         cmocka_unit_test(test_asked_to_wait),
         cmocka_unit_test(test_fair_share),
         cmocka_unit_test(test_share_is_by_time),
+        cmocka_unit_test(test_share_is_by_weight),
+        cmocka_unit_test(test_accounts),
         cmocka_unit_test(test_nobody_starves),
         cmocka_unit_test(test_nearly_done_first),
         cmocka_unit_test(test_many_owners),

@@ -216,7 +216,8 @@ static void build_owners(struct cm_build *build)
             continue;
         }
         config->owners = cm_grow(config->owners, &config->owner_room, config->owner_count, sizeof *config->owners);
-        config->owners[config->owner_count++] = (struct cm_owner){cm_strdup(value->path + strlen("owners.")), weight};
+        config->owners[config->owner_count++] =
+            (struct cm_owner_weight){cm_strdup(value->path + strlen("owners.")), weight};
     }
 }
 
@@ -399,12 +400,13 @@ void cm_config_free(struct cm_config *config)
         free(use->plugin);
         free(use->path);
         free(use->file);
+        free(use->account);
         json_object_put(use->options);
         json_object_put(use->lines);
         json_object_put(use->described);
     }
     for (size_t i = 0; i < config->owner_count; i++) {
-        free(config->owners[i].name);
+        free((char *)config->owners[i].name);
     }
     for (size_t i = 0; i < config->pipeline_count; i++) {
         cm_pipeline_free(config->pipelines[i]);
@@ -487,5 +489,7 @@ struct cm_engine_config cm_config_engine(const struct cm_config *config, const c
         .backoff_max_ms = settings->backoff_max_ms,
         .breaker_failures = (int)settings->breaker_failures,
         .breaker_rest_ms = settings->breaker_rest_ms,
+        .owners = config->owners,
+        .owner_count = config->owner_count,
     };
 }

@@ -41,14 +41,10 @@ struct cm_plugin_use {
     int line;
     int stage;
     int64_t limit, rate_us;
+    char *account;                 /* "": none */
     struct json_object *options;   /* {"key":"text"}; paths absolute, secrets as references */
     struct json_object *lines;     /* {"key":"FILE:LINE"} */
     struct json_object *described; /* the plugin's own word, from --describe */
-};
-
-struct cm_owner {
-    char *name;
-    int64_t weight;
 };
 
 /* What the command line says over the files. NULL: nothing. */
@@ -67,7 +63,7 @@ struct cm_config {
     struct cm_names formats, targets;
     struct cm_plugin_use *uses;
     size_t use_count, use_room;
-    struct cm_owner *owners;
+    struct cm_owner_weight *owners; /* names owned */
     size_t owner_count, owner_room;
     struct cm_pipeline **pipelines;
     size_t pipeline_count, pipeline_room;

@@ -83,9 +83,31 @@ static void take_rate(struct cm_build *build, struct cm_plugin_use *use)
     free(error);
 }
 
+static void take_account(struct cm_build *build, struct cm_plugin_use *use)
+{
+    const struct cm_conf_value *value = key_of(build, use->name, "account");
+    const char *text = value ? string_of(value) : "";
+    if (!text || (value && !*text)) {
+        cm_complain(build->complaints, value->file, value->line,
+                    "%s: account is a name in quotes, the same for all that share the account", value->path);
+        text = "";
+    }
+    free(use->account);
+    use->account = cm_strdup(text);
+}
+
+/* What every instance has, beside its plugin's options. */
+static const char *const ours[] = {"plugin", "limit", "rate", "account"};
+#define OUR_COUNT (sizeof ours / sizeof *ours)
+
 static int is_ours(const char *key)
 {
-    return !strcmp(key, "plugin") || !strcmp(key, "limit") || !strcmp(key, "rate");
+    for (size_t i = 0; i < OUR_COUNT; i++) {
+        if (!strcmp(ours[i], key)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* ---- The plugin's options -------------------------------------------------------------------- */
@@ -107,13 +129,13 @@ static void complain_unknown(struct cm_build *build, const struct cm_plugin_use 
 {
     struct json_object *options = cm_json_array(use->described, "options");
     size_t count = options ? json_object_array_length(options) : 0;
-    const char **names = cm_alloc((count + 3) * sizeof *names);
+    const char **names = cm_alloc((count + OUR_COUNT) * sizeof *names);
     for (size_t i = 0; i < count; i++) {
         names[i] = cm_json_text(json_object_array_get_idx(options, i), "name", "");
     }
-    names[count++] = "plugin";
-    names[count++] = "limit";
-    names[count++] = "rate";
+    for (size_t i = 0; i < OUR_COUNT; i++) {
+        names[count++] = ours[i];
+    }
     char *hint = cm_did_you_mean(key, names, count);
     cm_complain(build->complaints, value->file, value->line, "unknown option %s of plugin %s%s", key, use->plugin,
                 hint);
@@ -259,6 +281,7 @@ static void add_instance(struct cm_build *build, const struct cm_conf_value *gro
     use->stage = cm_stage_from_name(cm_json_text(use->described, "stage", ""));
     take_limit(build, use);
     take_rate(build, use);
+    take_account(build, use);
     take_options(build, use);
     take_output(build, use);
     check_required(build, use);
@@ -274,6 +297,7 @@ static struct cm_instance facts_of(const struct cm_plugin_use *use)
         .stage = use->stage,
         .limit = (int)use->limit,
         .rate_us = use->rate_us,
+        .account = use->account,
         .languages = cm_json_text(facts, "languages", ""),
         .needs_captions = cm_json_flag(facts, "needs_captions", 0) || cm_json_int(facts, "needs_captions", 0) > 0,
         .settle = (uint32_t)settle,

@@ -492,6 +492,16 @@ static void do_resolve(struct cm_client *client)
 
 /* ---- status, fsck ---------------------------------------------------------------------------- */
 
+static void put_breaker(struct cm_daemon *daemon, struct json_object *object, const char *instance, int of_account)
+{
+    static const char *const names[] = {
+        [CM_BREAKER_CLOSED] = "closed", [CM_BREAKER_OPEN] = "open", [CM_BREAKER_HALF_OPEN] = "half_open"};
+    int64_t until_ms;
+    enum cm_breaker_state state = cm_engine_breaker(daemon->engine, cm_daemon_now(), instance, of_account, &until_ms);
+    json_object_object_add(object, of_account ? "account_breaker" : "breaker", json_object_new_string(names[state]));
+    json_object_object_add(object, of_account ? "account_until_ms" : "until_ms", json_object_new_int64(until_ms));
+}
+
 static struct json_object *instance_object(struct cm_daemon *daemon, const struct cm_plugin_use *use)
 {
     struct json_object *object = json_object_new_object();
@@ -502,6 +512,9 @@ static struct json_object *instance_object(struct cm_daemon *daemon, const struc
     size_t running = cm_attempts_running_of(daemon->attempts, use->name);
     json_object_object_add(object, "running", json_object_new_int64((int64_t)running));
     json_object_object_add(object, "state", json_object_new_string(running ? "running" : "ready"));
+    put_breaker(daemon, object, use->name, 0);
+    json_object_object_add(object, "account", json_object_new_string(use->account ? use->account : ""));
+    put_breaker(daemon, object, use->name, 1);
     return object;
 }
 

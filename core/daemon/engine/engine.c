@@ -20,6 +20,7 @@ static void free_instances(struct cm_engine *engine)
         free((char *)instance->name);
         free((char *)instance->languages);
         free((char *)instance->schemes);
+        free((char *)instance->account);
     }
     free(engine->instances);
     engine->instances = NULL;
@@ -56,8 +57,10 @@ static void add_instance(struct cm_engine *engine, const struct cm_engine_config
     known->instance.name = cm_strdup(given->name);
     known->instance.languages = cm_strdup(given->languages ? given->languages : "");
     known->instance.schemes = cm_strdup(given->schemes ? given->schemes : "");
+    known->instance.account = cm_strdup(given->account ? given->account : "");
     known->queue = cm_sched_queue(engine->sched, given->name);
     cm_queue_configure(known->queue, &options);
+    cm_queue_set_account(engine->sched, known->queue, known->instance.account);
 }
 
 static void free_current(struct cm_engine *engine)
@@ -78,6 +81,7 @@ static void take_config(struct cm_engine *engine, const struct cm_engine_config 
     engine->backoff_base_ms = config->backoff_base_ms > 0 ? config->backoff_base_ms : 2000;
     engine->backoff_max_ms = config->backoff_max_ms > 0 ? config->backoff_max_ms : 300000;
     cm_sched_set_slots(engine->sched, config->slots);
+    cm_sched_set_weights(engine->sched, config->owners, config->owner_count);
     cm_queue_configure(cm_sched_queue(engine->sched, ""), &builtin);
     engine->instances = cm_alloc((config->instance_count + 1) * sizeof *engine->instances);
     for (size_t i = 0; i < config->instance_count; i++) {
@@ -266,6 +270,20 @@ int64_t cm_engine_next_due(const struct cm_engine *engine, struct cm_now now)
 void cm_engine_pause(struct cm_engine *engine, int paused)
 {
     engine->paused = paused;
+}
+
+enum cm_breaker_state cm_engine_breaker(const struct cm_engine *engine, struct cm_now now, const char *instance,
+                                        int of_account, int64_t *until_ms)
+{
+    const struct cm_known_instance *known = cm_engine_instance(engine, instance);
+    *until_ms = 0;
+    if (!known) {
+        return CM_BREAKER_CLOSED;
+    }
+    enum cm_breaker_state state = of_account ? cm_queue_account_breaker(known->queue, now.boot_ms, until_ms)
+                                             : cm_queue_breaker(known->queue, now.boot_ms, until_ms);
+    *until_ms = *until_ms ? now.utc_ms + *until_ms - now.boot_ms : 0;
+    return state;
 }
 
 size_t cm_engine_running(const struct cm_engine *engine)

@@ -15,6 +15,7 @@
 
 #include "core/common/done.h"
 #include "core/daemon/engine/pipeline.h"
+#include "core/daemon/engine/sched.h"
 #include "core/daemon/store/store.h"
 
 /* Two clocks: due times are wall clock, deadlines and leases boot time. */
@@ -35,6 +36,7 @@ struct cm_instance {
     int64_t settle_ms;     /* publish */
     const char *schemes;   /* source: "file", "http https" */
     int can_find;          /* publish */
+    const char *account;   /* whose breaker and waits it shares with others; NULL or "": nobody's */
 };
 
 struct cm_engine_config {
@@ -49,6 +51,8 @@ struct cm_engine_config {
     int64_t backoff_base_ms, backoff_max_ms; /* 2000 and 300000 by default */
     int breaker_failures;                    /* in a row, then the instance rests */
     int64_t breaker_rest_ms;
+    const struct cm_owner_weight *owners; /* those with another weight than 1 */
+    size_t owner_count;
 };
 
 /*
@@ -171,6 +175,10 @@ void cm_engine_pause(struct cm_engine *engine, int paused);
 /* One line: why is this job (or task) not running? malloc'd. */
 char *cm_engine_why(const struct cm_engine *engine, struct cm_now now, const char *job, const char *step,
                     const char *item);
+/* The breaker of that instance, or of its account. *until_ms: UTC, when its rest ends or ended; 0
+ * when closed. */
+enum cm_breaker_state cm_engine_breaker(const struct cm_engine *engine, struct cm_now now, const char *instance,
+                                        int of_account, int64_t *until_ms);
 size_t cm_engine_running(const struct cm_engine *engine);
 size_t cm_engine_job_count(const struct cm_engine *engine);
 

@@ -321,6 +321,7 @@ struct cm_decision cm_policy_decide(const struct cm_policy_case *about, uint64_t
         .throttle = done->outcome == CM_OUTCOME_NOSTART,
         .instance_failed = blames_instance(done),
         .instance_wait_ms = instance_wait(about),
+        .whole_account = done->scope == CM_SCOPE_ACCOUNT,
     };
     if (done->outcome == CM_OK && (!about->find || done->found == CM_FOUND)) {
         decision.move = CM_POLICY_SUCCEED;

@@ -66,6 +66,7 @@ struct cm_decision {
     int throttle;             /* the instance cannot even start: let it rest */
     int instance_failed;      /* for the breaker */
     int64_t instance_wait_ms; /* the whole instance waits this long */
+    int whole_account;        /* … and what is said of the instance is meant for its account */
 };
 
 /* random: any 64 bits. */

@@ -1,9 +1,10 @@
 /*
  * The scheduler: what waits, and what may start now. One queue per instance, each with its limit,
- * rate and breaker; over all of them the slots of this machine, and fair share between owners.
+ * rate and breaker; instances that share an account on a platform share its breaker and its waits,
+ * too; over all of them the slots of this machine, and fair share between owners.
  *
  * Fairness is by virtual time: an owner pays for a start with its estimated length, corrected by
- * the real one at its end, and the owner who has paid least goes first. Inside an owner the
+ * the real one at its end, both divided by its weight, and the owner who has paid least goes first. Inside an owner the
  * smallest key goes first. A key never changes while its entry waits: ageing is linear, so it is
  * the same for all and does not have to be applied (see cm_sched_key).
  *
@@ -47,6 +48,24 @@ enum cm_queue_state {
     CM_QUEUE_PROBING  /* half open: one attempt shows whether it works again */
 };
 
+/* How a run ended, as far as it says something about whom it asked. */
+struct cm_run_end {
+    enum cm_run how;
+    int64_t wait_ms;   /* above 0: nobody else is asked for so long */
+    int whole_account; /* both concern the account, where the queue has one, and not the instance */
+};
+
+enum cm_breaker_state {
+    CM_BREAKER_CLOSED = 1,
+    CM_BREAKER_OPEN,     /* rests */
+    CM_BREAKER_HALF_OPEN /* the next run shows whether it works again */
+};
+
+struct cm_owner_weight {
+    const char *name;
+    int weight; /* ≥ 1; who is not named has 1 */
+};
+
 struct cm_queue_options {
     int limit;
     int64_t rate_us;
@@ -58,6 +77,8 @@ struct cm_queue_options {
 struct cm_sched *cm_sched_new(int slots);
 void cm_sched_free(struct cm_sched *sched);
 void cm_sched_set_slots(struct cm_sched *sched, int slots);
+/* Copied. Owners with twice the weight get twice the time while others want it, too. */
+void cm_sched_set_weights(struct cm_sched *sched, const struct cm_owner_weight *weights, size_t count);
 size_t cm_sched_running(const struct cm_sched *sched);
 size_t cm_sched_waiting(const struct cm_sched *sched);
 int cm_sched_full(const struct cm_sched *sched);
@@ -65,6 +86,11 @@ int cm_sched_full(const struct cm_sched *sched);
 /* The queue of that name, made when it is not there; never removed. */
 struct cm_queue *cm_sched_queue(struct cm_sched *sched, const char *name);
 void cm_queue_configure(struct cm_queue *queue, const struct cm_queue_options *options);
+/* The account that it shares with others; "": none. */
+void cm_queue_set_account(struct cm_sched *sched, struct cm_queue *queue, const char *name);
+/* *until: when the rest ends or ended, 0 when closed. Closed where there is no account. */
+enum cm_breaker_state cm_queue_breaker(const struct cm_queue *queue, int64_t now_ms, int64_t *until);
+enum cm_breaker_state cm_queue_account_breaker(const struct cm_queue *queue, int64_t now_ms, int64_t *until);
 const char *cm_queue_name(const struct cm_queue *queue);
 size_t cm_queue_waiting(const struct cm_queue *queue);
 size_t cm_queue_running(const struct cm_queue *queue);
@@ -86,9 +112,8 @@ struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms);
 /* Its start really happens now. Where there is a rate, it counts from here, and nothing else is
  * picked before: a slow commit must not turn starts into a burst. */
 void cm_sched_released(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms);
-/* It runs no longer. The whole queue waits for wait_ms when that is above 0. */
-void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, enum cm_run how,
-                    int64_t wait_ms);
+/* It runs no longer. */
+void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t now_ms, const struct cm_run_end *end);
 /* When pick has something though nothing happens; INT64_MAX: never. */
 int64_t cm_sched_next_due(const struct cm_sched *sched, int64_t now_ms);
 

@@ -316,7 +316,8 @@ static void end_attempt(struct cm_engine *engine, struct cm_now now, struct cm_t
     struct cm_decision decision = decide(engine, now, task, done);
     cm_turn_begin(&turn, engine, task->job, now);
     cm_turn_guard_task(&turn, task);
-    cm_sched_ended(engine->sched, &task->entry, now.boot_ms, judge_run(&decision, done), decision.instance_wait_ms);
+    struct cm_run_end end = {judge_run(&decision, done), decision.instance_wait_ms, decision.whole_account};
+    cm_sched_ended(engine->sched, &task->entry, now.boot_ms, &end);
     task->awaiting_gone = 0;
     record_attempt(&turn, task, done);
     if (decision.move != CM_POLICY_SUCCEED || !needs_folder(done)) {

@@ -282,7 +282,7 @@ void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job
             cm_row_text(&action->text, _("another daemon has this job now"));
             action->fence = task->row->fence;
             cm_engine_push_action(engine, action);
-            cm_sched_ended(engine->sched, &task->entry, now.boot_ms, CM_RUN_NEUTRAL, 0);
+            cm_sched_ended(engine->sched, &task->entry, now.boot_ms, &(struct cm_run_end){.how = CM_RUN_NEUTRAL});
         }
     }
     if (reload) {
