@@ -23,6 +23,7 @@ static const struct cm_command commands[] = {
     {"status", "", N_("Show what clipmakerd is doing"), cm_ctl_status},
     {"fsck", "", N_("Check that what is stored makes sense"), cm_ctl_fsck},
     {"plugins", "[NAME]", N_("List the plugins, or the options of one"), cm_ctl_plugins},
+    {"plugin", "[enable|disable NAME]", N_("Switch a plugin's part of the configuration on or off"), cm_ctl_plugin},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

@@ -120,22 +120,28 @@ static int by_name(const struct dirent **left, const struct dirent **right)
     return strcmp((*left)->d_name, (*right)->d_name);
 }
 
-void cm_run_hash_config(const char *config, char hex[65])
+static void add_folder(struct cm_text *all, const char *config, const char *name)
 {
-    struct cm_text all = {0};
-    add_file(&all, "config", config);
     const char *slash = strrchr(config, '/');
-    char *folder = slash ? cm_format("%.*s/conf.d", (int)(slash - config), config) : cm_strdup("conf.d");
+    char *folder = slash ? cm_format("%.*s/%s", (int)(slash - config), config, name) : cm_strdup(name);
     struct dirent **entries = NULL;
     int count = scandir(folder, &entries, is_conf, by_name);
     for (int i = 0; i < count; i++) {
         char *path = cm_path_join(folder, entries[i]->d_name);
-        add_file(&all, entries[i]->d_name, path);
+        add_file(all, entries[i]->d_name, path);
         free(path);
         free(entries[i]);
     }
     free(entries);
     free(folder);
+}
+
+void cm_run_hash_config(const char *config, char hex[65])
+{
+    struct cm_text all = {0};
+    add_file(&all, "config", config);
+    add_folder(&all, config, "plugins-enabled");
+    add_folder(&all, config, "conf.d");
     cm_sha256(all.bytes, all.length, hex);
     cm_text_free(&all);
 }

@@ -18,7 +18,8 @@ struct cm_run_subject {
 /* SHA-256 of a file's content, remembered in `cache` (a file) by device, inode, size and times.
  * 0, or -1 with errno. */
 int cm_run_hash_file(const char *cache, const char *path, char hex[65]);
-/* SHA-256 over the config file and its conf.d/ *.conf, by name; a missing file counts as empty. */
+/* SHA-256 over the config file and the *.conf of plugins-enabled and conf.d beside it, by name; a missing
+ * file counts as empty. */
 void cm_run_hash_config(const char *config, char hex[65]);
 /* 0, or -1 with errno when the source or the captions could not be read. */
 int cm_run_key(const struct cm_run_subject *subject, const char *cache, char key[CM_RUN_KEY_SIZE]);

@@ -23,6 +23,7 @@
 #include "core/daemon/janitor.h"
 #include "core/daemon/loader.h"
 #include "core/daemon/notes.h"
+#include "core/daemon/notify.h"
 #include "core/daemon/reload.h"
 #include "core/daemon/run/attempts.h"
 #include "core/daemon/run/leftovers.h"
@@ -321,6 +322,7 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
     cm_info("stopping: %zu running attempts have %s to end", cm_attempts_count(daemon->attempts), limit);
     free(limit);
     cm_daemon_pause(daemon, CM_PAUSE_DRAIN, 1);
+    cm_notify_stopping(daemon->notify, drain_ms + daemon->config->settings.kill_after_ms + LAST_COMMITS_MS);
     cm_attempts_retire_workers(daemon->attempts);
     daemon->drain_until_boot_ms = cm_boot_ms() + drain_ms;
     struct timeval often = {0, DRAIN_LOOK_MS * 1000};
@@ -385,6 +387,7 @@ static void on_loaded(void *arg, const char *error)
     cm_info("ready: %zu unfinished jobs, state in %s", cm_engine_job_count(daemon->engine), daemon->state);
     cm_daemon_pause(daemon, CM_PAUSE_LOADING, 0);
     cm_control_open(daemon->control);
+    cm_notify_ready(daemon->notify);
 }
 
 /* NULL, or one line why the run cannot begin (malloc'd). */
@@ -407,6 +410,7 @@ static char *make_parts(struct cm_daemon *daemon, const char *program)
     daemon->commands = cm_commands_new();
     daemon->disk = cm_disk_new(daemon);
     daemon->reload = cm_reload_new(daemon, program);
+    daemon->notify = cm_notify_new(daemon);
     daemon->control = cm_control_new(daemon, &error);
     return error;
 }
@@ -415,6 +419,7 @@ static void free_parts(struct cm_daemon *daemon)
 {
     cm_control_free(daemon->control);
     cm_reload_free(daemon->reload);
+    cm_notify_free(daemon->notify);
     cm_disk_free(daemon->disk);
     cm_commands_free(daemon->commands);
     cm_attempts_free(daemon->attempts);

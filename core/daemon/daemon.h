@@ -27,6 +27,7 @@ struct cm_janitor;
 struct cm_leftovers;
 struct cm_loader;
 struct cm_notes;
+struct cm_notify;
 struct cm_procs;
 struct cm_reload;
 
@@ -53,6 +54,7 @@ struct cm_daemon {
     struct cm_janitor *janitor;
     struct cm_leftovers *leftovers;
     struct cm_notes *notes;
+    struct cm_notify *notify;
     struct cm_procs *procs;
     struct cm_reload *reload;
     struct event *pump, *due, *drain, *store_ready;

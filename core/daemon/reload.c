@@ -12,6 +12,7 @@
 #include "core/common/text.h"
 #include "core/daemon/config/read.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/notify.h"
 #include "core/daemon/run/attempts.h"
 #include "core/daemon/run/procs.h"
 #include "core/daemon/run/spawn.h"
@@ -78,9 +79,11 @@ static void start_check(struct cm_reload *reload)
         argv[8] = daemon->overrides.output;
     }
     reload->again = 0;
+    cm_notify_reloading(daemon->notify);
     reload->pid = cm_spawn(&(struct cm_spawn){argv, -1, -1, -1});
     if (reload->pid < 0) {
         cm_error("cannot check the new config: %s", strerror(errno));
+        cm_notify_reloaded(daemon->notify);
         reload->pid = 0;
         return;
     }
@@ -96,6 +99,7 @@ static void on_checked(void *arg, int status)
     } else {
         cm_error("the new config is not used; the one before stays in force");
     }
+    cm_notify_reloaded(reload->daemon->notify);
     if (reload->again) {
         start_check(reload);
     }

@@ -52,7 +52,12 @@ static char *read_text(const char *path, size_t *bytes, struct cm_complaints *co
 {
     struct stat info;
     if (stat(path, &info) != 0) {
-        cm_complain(complaints, path, 0, "%s", strerror(errno));
+        const char *why = strerror(errno);
+        if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+            cm_complain(complaints, path, 0, "the link leads nowhere (%s); when the plugin is gone, remove it", why);
+        } else {
+            cm_complain(complaints, path, 0, "%s", why);
+        }
         return NULL;
     }
     if (!S_ISREG(info.st_mode)) {
@@ -213,7 +218,10 @@ static void add_file(struct cm_conf *conf, const char *path, cm_conf_is_group_fn
     flatten(conf, "", config_root_setting(&file->parsed), file->path, is_group, complaints);
 }
 
-/* ---- The folder beside it -------------------------------------------------------------------- */
+/* ---- The folders beside it ------------------------------------------------------------------- */
+
+/* In this order: what the operator writes into conf.d lies over what a plugin brought. */
+static const char *const folders[] = {"plugins-enabled", "conf.d"};
 
 static int is_conf_name(const struct dirent *entry)
 {
@@ -248,9 +256,11 @@ struct cm_conf *cm_conf_read(const char *path, cm_conf_is_group_fn is_group, str
     struct cm_conf *conf = cm_alloc(sizeof *conf);
     add_file(conf, path, is_group, complaints);
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? cm_format("%.*s/conf.d", (int)(slash - path), path) : cm_strdup("conf.d");
-    add_folder(conf, folder, is_group, complaints);
-    free(folder);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char *folder = slash ? cm_format("%.*s/%s", (int)(slash - path), path, folders[i]) : cm_strdup(folders[i]);
+        add_folder(conf, folder, is_group, complaints);
+        free(folder);
+    }
     return conf;
 }
 

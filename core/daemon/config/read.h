@@ -1,6 +1,6 @@
 /*
- * The text of the configuration: clipmaker.conf and the files of conf.d, read by us, parsed one by one,
- * and laid over each other into a flat list of values. Knows the syntax, not the settings.
+ * The text of the configuration: clipmaker.conf, the files of plugins-enabled and of conf.d, read by us,
+ * parsed one by one, and laid over each other into a flat list of values. Knows the syntax, not the settings.
  */
 #ifndef CM_DAEMON_CONFIG_READ_H
 #define CM_DAEMON_CONFIG_READ_H
@@ -44,7 +44,7 @@ struct cm_conf {
 /* Which dotted paths are groups of settings ("backoff"): the reader descends into those. */
 typedef int (*cm_conf_is_group_fn)(const char *path);
 
-/* Reads `path` and the conf.d folder beside it. Complaints go to the list; never NULL. */
+/* Reads `path`, and the folders plugins-enabled and conf.d beside it. Complaints go to the list; never NULL. */
 struct cm_conf *cm_conf_read(const char *path, cm_conf_is_group_fn is_group, struct cm_complaints *complaints);
 void cm_conf_free(struct cm_conf *conf);
 const struct cm_conf_value *cm_conf_find(const struct cm_conf *conf, const char *path);

@@ -1,5 +1,5 @@
 /*
- * The requests: submit, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck.
+ * The requests: submit, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
  *
  * A client may be gone when its answer is ready, so what waits keeps its number and not the
  * client itself.
@@ -23,6 +23,7 @@
 #include "core/daemon/daemon.h"
 #include "core/daemon/janitor.h"
 #include "core/daemon/loader.h"
+#include "core/daemon/reload.h"
 #include "core/daemon/run/attempts.h"
 
 #define JOBS_DEFAULT 20
@@ -536,6 +537,13 @@ static void do_status(struct cm_client *client)
     cm_client_answer(client, object);
 }
 
+/* Only that it was asked for: the config is checked in a process of its own, and the log says how it went. */
+static void do_reload(struct cm_client *client)
+{
+    cm_reload_ask(cm_client_daemon(client)->reload);
+    cm_client_answer(client, json_object_new_object());
+}
+
 static void on_found(void *arg, const char *line)
 {
     struct errand *errand = arg;
@@ -613,7 +621,7 @@ static const struct {
 } commands[] = {
     {"submit", do_submit, 1},   {"jobs", do_jobs, 1},     {"show", do_show, 1},   {"watch", do_watch, 1},
     {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1}, {"rm", do_rm, 1},
-    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},
+    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},   {"reload", do_reload, 0},
 };
 
 void cm_command_run(struct cm_client *client)

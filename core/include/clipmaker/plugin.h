@@ -23,6 +23,7 @@
  *
  * Change log
  *   1.0  first version: source, prepare, stt, llm, render, publish
+ *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -36,7 +37,7 @@ extern "C" {
 
 #define CM_PLUGIN_MAGIC 0x434c504du /* "CLPM" */
 #define CM_ABI_MAJOR 1
-#define CM_ABI_MINOR 0
+#define CM_ABI_MINOR 1
 
 #if defined(__GNUC__)
 #define CM_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
@@ -571,10 +572,24 @@ struct cm_plugin {
     const void *ops; /* struct cm_<stage>_ops */
 };
 
+/* The contract's numbers once more, as an ELF note: what packaging tools read, who must not run a
+ * plugin to learn what it needs. The host does not look at it. */
+#define CM_ABI_NOTE_TYPE 1u
+struct cm_abi_note {
+    uint32_t name_bytes, value_bytes, type;
+    char name[12]; /* "ClipMaker", and NULs to a multiple of four */
+    uint32_t major, minor;
+};
+
+#define CM_ABI_NOTE()                                                                                                  \
+    __attribute__((section(".note.clipmaker.abi"), aligned(4), used)) static const struct cm_abi_note cm_abi_note = {  \
+        10, 8, CM_ABI_NOTE_TYPE, "ClipMaker", CM_ABI_MAJOR, CM_ABI_MINOR}
+
 /*
  * CM_PLUGIN(CM_STAGE_STT, "stt_example", "1.0", "Recognises …", options, struct options, ops);
  */
 #define CM_PLUGIN(stage_, name_, version_, summary_, options_, options_type_, ops_)                                    \
+    CM_ABI_NOTE();                                                                                                     \
     __attribute__((visibility("default"))) extern const struct cm_plugin cm_plugin;                                    \
     const struct cm_plugin cm_plugin = {CM_PLUGIN_MAGIC, CM_ABI_MAJOR,                                                 \
                                         CM_ABI_MINOR,    (uint32_t)sizeof(struct cm_plugin),                           \
