@@ -75,12 +75,15 @@ char *cm_format(const char *format, ...)
 
 char *cm_vformat(const char *format, va_list arguments)
 {
+    char most[256]; /* what nearly every text fits into: printed once, not measured first */
     va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, again);
+    int length = vsnprintf(most, sizeof most, format, again);
     va_end(again);
     if (length < 0) /* over INT_MAX, or a wide character that does not convert */
         return cm_strdup("");
+    if ((size_t)length < sizeof most)
+        return cm_strndup(most, (size_t)length);
     char *text = cm_realloc(NULL, (size_t)length + 1);
     vsnprintf(text, (size_t)length + 1, format, arguments);
     return text;

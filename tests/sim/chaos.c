@@ -22,7 +22,7 @@ static int nothing_in_flight(const struct sim_world *world)
 
 static void configure(struct sim_world *world, int restore)
 {
-    const struct cm_pipeline *pipelines[] = {world->plan->pipeline};
+    struct cm_pipeline *pipelines[] = {world->plan->pipeline};
     sim_hand_over(world);
     if (!nothing_in_flight(world)) {
         return; /* starts on their way obey the limits of before */

@@ -95,13 +95,13 @@ static void remember(struct sim_oracle *oracle, enum cm_table table, const void 
     struct sim_seen *found = cm_index_get(&oracle->tables[table], key);
     if (found) {
         cm_row_free(table, found->row);
-        found->row = cm_row_copy(table, row);
+        found->row = cm_row_pack(table, row);
         free(key);
         return;
     }
     found = cm_alloc(sizeof *found);
     found->key = key;
-    found->row = cm_row_copy(table, row);
+    found->row = cm_row_pack(table, row);
     cm_index_put(&oracle->tables[table], found->key, found);
 }
 
@@ -185,7 +185,7 @@ void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
         const struct cm_change *change = &set->changes[i];
         if (change->kind == CM_CHANGE_PUT && is_watched(change->table)) {
             noted->changes[noted->count] = *change;
-            noted->changes[noted->count++].row = cm_row_copy(change->table, change->row);
+            noted->changes[noted->count++].row = cm_row_pack(change->table, change->row);
         }
     }
 }

@@ -299,7 +299,7 @@ void sim_dispatch(struct sim_world *world)
 
 static void new_engine(struct sim_world *world)
 {
-    const struct cm_pipeline *pipelines[] = {world->plan->pipeline};
+    struct cm_pipeline *pipelines[] = {world->plan->pipeline};
     snprintf(world->boot_name, sizeof world->boot_name, "boot%d", ++world->boot);
     struct cm_engine_config config = {
         .boot = world->boot_name,

@@ -52,7 +52,7 @@ struct scene {
     struct cm_engine *engine;
     struct cm_store *store;
     struct cm_pipeline *pipeline;
-    const struct cm_pipeline *pipelines[1];
+    struct cm_pipeline *pipelines[1];
     struct cm_engine_config config;
     struct cm_now now;
     struct cm_action *actions[4096]; /* starts that are not answered yet, and all else, in order */

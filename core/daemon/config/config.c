@@ -483,7 +483,7 @@ struct cm_engine_config cm_config_engine(const struct cm_config *config, const c
         .max_jobs = (int)settings->max_jobs,
         .instances = config->instances,
         .instance_count = config->use_count,
-        .pipelines = (const struct cm_pipeline *const *)config->pipelines,
+        .pipelines = config->pipelines,
         .pipeline_count = config->pipeline_count,
         .backoff_base_ms = settings->backoff_base_ms,
         .backoff_max_ms = settings->backoff_max_ms,

@@ -91,7 +91,9 @@ static void take_config(struct cm_engine *engine, const struct cm_engine_config 
     engine->current_count = config->pipeline_count;
     for (size_t i = 0; i < config->pipeline_count; i++) {
         engine->current[i] = cm_strdup(config->pipelines[i]->id);
-        cm_engine_keep_pipeline(engine, config->pipelines[i]->id, config->pipelines[i]->json);
+        if (!cm_engine_pipeline(engine, config->pipelines[i]->id)) {
+            cm_engine_keep_pipeline(engine, cm_pipeline_share(config->pipelines[i]));
+        }
     }
 }
 

@@ -46,7 +46,7 @@ struct cm_engine_config {
     int max_jobs; /* unfinished jobs accepted; 0: no limit */
     const struct cm_instance *instances;
     size_t instance_count;
-    const struct cm_pipeline *const *pipelines; /* by name; the current versions */
+    struct cm_pipeline *const *pipelines; /* by name; the current versions */
     size_t pipeline_count;
     int64_t backoff_base_ms, backoff_max_ms; /* 2000 and 300000 by default */
     int breaker_failures;                    /* in a row, then the instance rests */

@@ -67,7 +67,7 @@ static void take_row(void *arg, enum cm_table table, const void *row, const char
     struct rows *rows = &check->tables[table];
     if (row) {
         rows->items = cm_grow(rows->items, &rows->room, rows->count, sizeof *rows->items);
-        rows->items[rows->count++] = cm_row_copy(table, row);
+        rows->items[rows->count++] = cm_row_pack(table, row);
         return;
     }
     if (error && !check->error)

@@ -14,23 +14,21 @@
 
 /* ---- Pipelines that jobs began with ---------------------------------------------------------- */
 
-const struct cm_pipeline *cm_engine_keep_pipeline(struct cm_engine *engine, const char *id, const char *json)
+const struct cm_pipeline *cm_engine_pipeline(const struct cm_engine *engine, const char *id)
 {
     for (size_t i = 0; i < engine->pipeline_count; i++) {
         if (!strcmp(engine->pipelines[i]->id, id)) {
             return engine->pipelines[i];
         }
     }
-    struct cm_pipeline *pipeline = json ? cm_pipeline_parse(json, NULL) : NULL;
-    if (!pipeline) {
-        return NULL;
-    }
-    free(pipeline->id); /* under the id that its jobs know, whatever is canonical today */
-    pipeline->id = cm_strdup(id);
+    return NULL;
+}
+
+void cm_engine_keep_pipeline(struct cm_engine *engine, struct cm_pipeline *pipeline)
+{
     engine->pipelines =
         cm_grow(engine->pipelines, &engine->pipeline_room, engine->pipeline_count, sizeof(struct cm_pipeline *));
     engine->pipelines[engine->pipeline_count++] = pipeline;
-    return pipeline;
 }
 
 /* ---- Parameters ------------------------------------------------------------------------------ */
@@ -266,9 +264,16 @@ struct cm_job *cm_engine_job(const struct cm_engine *engine, const char *id)
 
 struct cm_task *cm_job_task(const struct cm_job *job, const char *step, const char *item)
 {
-    char *name = cm_format("%s/%s", step, item);
+    char most[128]; /* asked for more often than anything else: no memory of its own if it fits */
+    size_t step_bytes = strlen(step), bytes = step_bytes + strlen(item) + 2;
+    char *name = bytes <= sizeof most ? most : cm_alloc(bytes);
+    memcpy(name, step, step_bytes);
+    name[step_bytes] = '/';
+    memcpy(name + step_bytes + 1, item, bytes - step_bytes - 1);
     struct cm_task *task = cm_index_get(&job->tasks, name);
-    free(name);
+    if (name != most) {
+        free(name);
+    }
     return task;
 }
 

@@ -179,7 +179,7 @@ static void free_step(struct cm_step *step)
 
 void cm_pipeline_free(struct cm_pipeline *pipeline)
 {
-    if (!pipeline) {
+    if (!pipeline || --pipeline->users) {
         return;
     }
     for (size_t i = 0; i < pipeline->step_count; i++) {
@@ -190,6 +190,12 @@ void cm_pipeline_free(struct cm_pipeline *pipeline)
     free(pipeline->name);
     free(pipeline->json);
     free(pipeline);
+}
+
+struct cm_pipeline *cm_pipeline_share(struct cm_pipeline *pipeline)
+{
+    pipeline->users++;
+    return pipeline;
 }
 
 static void free_drafts(struct reader *reader)
@@ -259,7 +265,7 @@ struct cm_pipeline *cm_pipeline_parse(const char *json, char **error)
         free(why);
         return NULL;
     }
-    struct cm_pipeline *pipeline = cm_alloc(sizeof *pipeline);
+    struct cm_pipeline *pipeline = cm_pipeline_share(cm_alloc(sizeof *pipeline));
     struct reader reader = {.error = error};
     int result = read_top(&reader, top, pipeline);
     free_drafts(&reader);

@@ -46,6 +46,7 @@ struct cm_pipeline {
     char *json;            /* canonical text: what the store keeps */
     struct cm_step *steps; /* in topological order */
     size_t step_count;
+    size_t users; /* it goes when the last of them frees it */
 };
 
 /* NULL, and *error (malloc'd) one line that names the step and the field, when it is not sound:
@@ -53,6 +54,8 @@ struct cm_pipeline {
  * "format" and "target" come from the job's parameters. */
 struct cm_pipeline *cm_pipeline_parse(const char *json, char **error);
 void cm_pipeline_free(struct cm_pipeline *pipeline);
+/* One more user of it, who frees it, too. On one thread. */
+struct cm_pipeline *cm_pipeline_share(struct cm_pipeline *pipeline);
 const struct cm_step *cm_pipeline_step(const struct cm_pipeline *pipeline, const char *name);
 
 #endif

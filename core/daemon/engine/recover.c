@@ -12,6 +12,17 @@
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
+/* A pipeline of before, or of another version of the program. */
+static void load_pipeline(struct cm_engine *engine, const struct cm_pipeline_row *row)
+{
+    struct cm_pipeline *pipeline = cm_engine_pipeline(engine, row->id) ? NULL : cm_pipeline_parse(row->json, NULL);
+    if (pipeline) {
+        free(pipeline->id); /* under the id that its jobs know, whatever is canonical today */
+        pipeline->id = cm_strdup(row->id);
+        cm_engine_keep_pipeline(engine, pipeline);
+    }
+}
+
 static struct cm_job *loading_job(const struct cm_engine *engine, const char *id)
 {
     struct cm_job *job = cm_index_get(&engine->jobs, id);
@@ -115,11 +126,9 @@ static void load_note(struct cm_engine *engine, const struct cm_note_row *row)
 void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *row)
 {
     switch (table) {
-    case CM_TABLE_PIPELINE: {
-        const struct cm_pipeline_row *pipeline = row;
-        cm_engine_keep_pipeline(engine, pipeline->id, pipeline->json);
+    case CM_TABLE_PIPELINE:
+        load_pipeline(engine, row);
         break;
-    }
     case CM_TABLE_JOB:
         load_job(engine, row);
         break;
@@ -254,7 +263,7 @@ static void forget_steps(struct cm_job *job)
 static void recover_job(struct cm_engine *engine, struct cm_now now, struct cm_job *job)
 {
     struct cm_turn turn;
-    const struct cm_pipeline *pipeline = cm_engine_keep_pipeline(engine, job->row->pipeline, NULL);
+    const struct cm_pipeline *pipeline = cm_engine_pipeline(engine, job->row->pipeline);
     job->loading = 0;
     free(cm_job_read_params(job));
     if (pipeline) {

@@ -183,7 +183,8 @@ void cm_job_drop_groups(struct cm_job *job);
 /* When every step is closed: how did it end? */
 void cm_job_end_if_over(struct cm_turn *turn);
 struct cm_task *cm_job_task(const struct cm_job *job, const char *step, const char *item);
-const struct cm_pipeline *cm_engine_keep_pipeline(struct cm_engine *engine, const char *id, const char *json);
+const struct cm_pipeline *cm_engine_pipeline(const struct cm_engine *engine, const char *id);
+void cm_engine_keep_pipeline(struct cm_engine *engine, struct cm_pipeline *pipeline); /* frees it at the end */
 
 /* ---- task.c: a task's memory and moves ------------------------------------------------- */
 

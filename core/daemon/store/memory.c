@@ -353,7 +353,7 @@ static void answer_query(struct memory *memory, const struct cm_asked *asked)
     if (query->limit > 0 && count > (uint64_t)query->limit)
         count = (size_t)query->limit;
     for (size_t i = 0; i < count; i++)
-        cm_outbox_row(&memory->outbox, asked, cm_row_copy(query->table, rows[i].row));
+        cm_outbox_row(&memory->outbox, asked, cm_row_pack(query->table, rows[i].row));
     cm_outbox_end(&memory->outbox, asked, NULL);
     free(rows);
 }

@@ -98,6 +98,8 @@ static const struct cm_column boot_columns[] = {
     PLAIN(cm_boot_row, started_ms), PLAIN(cm_boot_row, lease_ms),
 };
 
+#define CM_ROW_COLUMNS_MAX 24
+
 #define ROW_TYPE(noun)                                                                                                 \
     {                                                                                                                  \
 #noun, sizeof(struct cm_##noun##_row), noun##_columns, sizeof noun##_columns / sizeof noun##_columns[0]        \
@@ -125,10 +127,22 @@ static char **text_field(void *row, const struct cm_column *column)
     return (char **)(void *)((char *)row + column->offset);
 }
 
+/*
+ * A packed row's texts lie behind it, the first one at once. A row whose texts are its own is one
+ * byte longer than it need be, so that no text of its own can lie there.
+ */
+static int is_packed(const struct cm_row_type *type, void *row)
+{
+    for (size_t i = 0; i < type->column_count; i++)
+        if (type->columns[i].type == CM_COLUMN_TEXT)
+            return *text_field(row, &type->columns[i]) == (char *)row + type->bytes;
+    return 0;
+}
+
 void *cm_row_new(enum cm_table table)
 {
     const struct cm_row_type *type = cm_row_type(table);
-    void *row = cm_alloc(type->bytes);
+    void *row = cm_alloc(type->bytes + 1);
     for (size_t i = 0; i < type->column_count; i++)
         if (type->columns[i].type == CM_COLUMN_TEXT)
             *text_field(row, &type->columns[i]) = cm_strdup("");
@@ -138,7 +152,7 @@ void *cm_row_new(enum cm_table table)
 void *cm_row_copy(enum cm_table table, const void *row)
 {
     const struct cm_row_type *type = cm_row_type(table);
-    void *copy = cm_alloc(type->bytes);
+    void *copy = cm_alloc(type->bytes + 1);
     memcpy(copy, row, type->bytes);
     for (size_t i = 0; i < type->column_count; i++) {
         char **field = text_field(copy, &type->columns[i]);
@@ -148,12 +162,39 @@ void *cm_row_copy(enum cm_table table, const void *row)
     return copy;
 }
 
+void *cm_row_pack(enum cm_table table, const void *row)
+{
+    const struct cm_row_type *type = cm_row_type(table);
+    size_t lengths[CM_ROW_COLUMNS_MAX], bytes = type->bytes;
+    for (size_t i = 0; i < type->column_count; i++) {
+        if (type->columns[i].type != CM_COLUMN_TEXT)
+            continue;
+        const char *text = cm_row_string(row, &type->columns[i]);
+        lengths[i] = text ? strlen(text) : 0;
+        bytes += lengths[i] + 1;
+    }
+    char *pack = cm_realloc(NULL, bytes), *end = pack + type->bytes;
+    memcpy(pack, row, type->bytes);
+    for (size_t i = 0; i < type->column_count; i++) {
+        char **field = text_field(pack, &type->columns[i]);
+        if (type->columns[i].type != CM_COLUMN_TEXT)
+            continue;
+        if (lengths[i] > 0)
+            memcpy(end, *field, lengths[i]);
+        end[lengths[i]] = '\0';
+        *field = end;
+        end += lengths[i] + 1;
+    }
+    return pack;
+}
+
 void cm_row_free(enum cm_table table, void *row)
 {
     if (!row)
         return;
     const struct cm_row_type *type = cm_row_type(table);
-    for (size_t i = 0; i < type->column_count; i++)
+    int packed = is_packed(type, row);
+    for (size_t i = 0; !packed && i < type->column_count; i++)
         if (type->columns[i].type == CM_COLUMN_TEXT)
             free(*text_field(row, &type->columns[i]));
     free(row);

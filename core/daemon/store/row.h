@@ -181,6 +181,8 @@ const struct cm_row_type *cm_row_type(enum cm_table table);
 /* Deep copy / free / zeroed row with "" strings. The caller owns the result. */
 void *cm_row_copy(enum cm_table table, const void *row);
 void *cm_row_new(enum cm_table table);
+/* A deep copy in one piece of memory: quick to make and to free, and never to be changed. */
+void *cm_row_pack(enum cm_table table, const void *row);
 void cm_row_free(enum cm_table table, void *row);
 /* Frees the text at *field and stores a copy of `text`. */
 void cm_row_text(char **field, const char *text);

@@ -24,7 +24,7 @@ struct cm_change_set *cm_change_set_new(uint64_t id)
 static void add_change(struct cm_change_set *set, enum cm_change_kind kind, enum cm_table table, const void *row)
 {
     set->changes = cm_grow(set->changes, &set->room, set->count, sizeof *set->changes);
-    set->changes[set->count++] = (struct cm_change){kind, table, cm_row_copy(table, row)};
+    set->changes[set->count++] = (struct cm_change){kind, table, cm_row_pack(table, row)};
 }
 
 void cm_change_put(struct cm_change_set *set, enum cm_table table, const void *row)
