@@ -359,6 +359,48 @@ int cm_ctl_why(const struct cm_command *self, int argc, char **argv)
     return status;
 }
 
+/* "closed", "open until 12:03:11", "half open" in place of what the daemon says. */
+static void word_breaker(struct json_object *instance, const char *field, const char *until_field)
+{
+    const char *state = cm_json_text(instance, field, "");
+    time_t until = (time_t)(cm_json_int(instance, until_field, 0) / 1000);
+    char clock[16] = "";
+    struct tm parts;
+    if (localtime_r(&until, &parts)) {
+        strftime(clock, sizeof clock, "%H:%M:%S", &parts);
+    }
+    char *words = !strcmp(state, "open")        ? cm_format(_("open until %s"), clock)
+                  : !strcmp(state, "half_open") ? cm_strdup(_("half open"))
+                                                : cm_strdup(_("closed"));
+    json_object_object_add(instance, field, json_object_new_string(words));
+    free(words);
+}
+
+static void print_instances(struct json_object *instances)
+{
+    static const struct field fields[] = {{"name", N_("INSTANCE")},
+                                          {"plugin", N_("PLUGIN")},
+                                          {"stage", N_("STAGE")},
+                                          {"running", N_("RUNNING")},
+                                          {"limit", N_("LIMIT")},
+                                          {"breaker", N_("BREAKER")},
+                                          {"account", N_("ACCOUNT")},
+                                          {"account_breaker", N_("ITS BREAKER")},
+                                          {NULL, NULL}};
+    struct field shown[sizeof fields / sizeof *fields];
+    size_t count = instances ? json_object_array_length(instances) : 0;
+    int any_account = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *one = json_object_array_get_idx(instances, i);
+        any_account |= *cm_json_text(one, "account", "") != 0;
+        word_breaker(one, "breaker", "until_ms");
+        word_breaker(one, "account_breaker", "account_until_ms");
+    }
+    memcpy(shown, fields, sizeof fields);
+    shown[any_account ? 8 : 6] = (struct field){NULL, NULL};
+    print_rows(_("Instances"), instances, NULL, shown);
+}
+
 int cm_ctl_status(const struct cm_command *self, int argc, char **argv)
 {
     struct looked looked = {0};
@@ -370,20 +412,17 @@ int cm_ctl_status(const struct cm_command *self, int argc, char **argv)
     if (!answer) {
         return status;
     }
-    static const struct field fields[] = {{"name", N_("INSTANCE")},
-                                          {"plugin", N_("PLUGIN")},
-                                          {"stage", N_("STAGE")},
-                                          {"running", N_("RUNNING")},
-                                          {"limit", N_("LIMIT")},
-                                          {"state", N_("STATE")},
-                                          {NULL, NULL}};
     json_object_object_del(answer, "ok");
     if (looked.json) {
         status = cm_ctl_print_json(answer);
     } else {
         printf(_("%lld attempts running, %lld jobs unfinished\n"), cm_json_int(answer, "running", 0),
                cm_json_int(answer, "jobs", 0));
-        print_rows(_("Instances"), cm_json_array(answer, "instances"), NULL, fields);
+        const char *words = cm_json_text(answer, "words", "");
+        if (*words) {
+            printf(_("Nothing is started: %s\n"), words);
+        }
+        print_instances(cm_json_array(answer, "instances"));
         status = cm_ctl_finish(0);
     }
     json_object_put(answer);

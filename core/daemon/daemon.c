@@ -4,6 +4,7 @@
 #include "core/daemon/daemon.h"
 
 #include <clipmaker/plugin.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
+#include "core/daemon/clock.h"
 #include "core/daemon/control/commands.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/crashpoint.h"
@@ -227,6 +229,13 @@ void cm_daemon_pump_soon(struct cm_daemon *daemon)
     event_active(daemon->pump, EV_TIMEOUT, 0);
 }
 
+/* What was due at a time of day may be due now. */
+static void on_clock_set(void *arg)
+{
+    cm_info("the clock was set");
+    cm_daemon_pump_soon(cm_daemon_of(arg));
+}
+
 static void on_store_ready(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -390,12 +399,14 @@ static void on_loaded(void *arg, const char *error)
     cm_notify_ready(daemon->notify);
 }
 
-/* NULL, or one line why the run cannot begin (malloc'd). */
-static char *make_parts(struct cm_daemon *daemon, const char *program)
+/* NULL, or one line why the run cannot begin (malloc'd), and *status. */
+static char *make_parts(struct cm_daemon *daemon, const char *program, int *status)
 {
     char *error = NULL;
+    *status = EX_CONFIG;
     daemon->store = cm_store_open(daemon->config->store, on_applied, daemon, &error);
     if (!daemon->store) {
+        *status = errno == EAGAIN ? EX_TEMPFAIL : EX_CONFIG;
         return error;
     }
     daemon->pauses = CM_PAUSE_LOADING;
@@ -483,10 +494,12 @@ int cm_daemon_run(struct cm_daemon *daemon, const char *program)
     event_config_free(options);
     struct event *signals[3];
     add_signals(daemon, signals);
+    struct cm_clock *watch = cm_clock_watch(daemon->base, on_clock_set, daemon);
     daemon->pump = event_new(daemon->base, -1, 0, on_pump, daemon);
     daemon->due = evtimer_new(daemon->base, on_pump, daemon);
     daemon->drain = event_new(daemon->base, -1, EV_PERSIST, on_drain, daemon);
-    char *error = make_parts(daemon, program);
+    int status;
+    char *error = make_parts(daemon, program, &status);
     if (!error) {
         add_events(daemon);
         serve(daemon);
@@ -498,6 +511,7 @@ int cm_daemon_run(struct cm_daemon *daemon, const char *program)
         event_free(daemon->store_ready);
     }
     free_parts(daemon);
+    cm_clock_free(watch);
     for (int i = 0; i < 3; i++) {
         if (signals[i]) {
             event_free(signals[i]);
@@ -507,7 +521,7 @@ int cm_daemon_run(struct cm_daemon *daemon, const char *program)
     event_free(daemon->due);
     event_free(daemon->drain);
     event_base_free(daemon->base);
-    int failed = error != NULL;
+    status = error ? status : 0;
     free(error);
-    return failed ? EX_CONFIG : 0;
+    return status;
 }

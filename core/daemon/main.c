@@ -174,14 +174,21 @@ static struct cm_config *load(const struct arguments *arguments, const struct cm
 
 /* ---- The state folder ------------------------------------------------------------------------ */
 
+/* Whoever makes room lets it start. */
+static int status_of(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EROFS ? EX_TEMPFAIL : EX_CANTCREAT;
+}
+
 /* One daemon for one state folder. 0, or the exit status after a line in the log. */
 static int take_state(struct cm_daemon *daemon)
 {
     const char *wanted = daemon->config->state;
     char real[PATH_MAX];
     if (cm_folder_make(wanted) != 0 || !realpath(wanted, real)) {
-        cm_error(_("cannot make the state folder %s: %s"), wanted, strerror(errno));
-        return EX_CANTCREAT;
+        int problem = errno;
+        cm_error(_("cannot make the state folder %s: %s"), wanted, strerror(problem));
+        return status_of(problem);
     }
     daemon->state = cm_strdup(real);
     char *path = cm_path_join(real, "lock"), *jobs = cm_path_join(real, "jobs");
@@ -189,8 +196,9 @@ static int take_state(struct cm_daemon *daemon)
     daemon->lock_fd = failed ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int status = 0;
     if (daemon->lock_fd < 0) {
-        cm_error(_("cannot write into the state folder %s: %s"), real, strerror(errno));
-        status = EX_CANTCREAT;
+        int problem = errno;
+        cm_error(_("cannot write into the state folder %s: %s"), real, strerror(problem));
+        status = status_of(problem);
     } else if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         cm_error(_("another clipmakerd works in %s; try again when it has ended"), real);
         status = EX_TEMPFAIL;

@@ -305,6 +305,14 @@ static enum cm_verdict do_slow(struct fake *fake)
     return 0;
 }
 
+/* Comes half of the way, saves that, and then gives no sign of life, deaf to stopping(). */
+static enum cm_verdict do_stall(struct fake *fake)
+{
+    fake->host->progress(fake->ctx, 0.4);
+    fake->host->save(fake->ctx, "uploaded", "part-7");
+    return do_hang(fake);
+}
+
 /* A child that outlives the call, and so holds what the attempt had open. */
 static enum cm_verdict leave_child(struct fake *fake, int own_session)
 {
@@ -355,8 +363,9 @@ static const struct {
     const char *name;
     enum cm_verdict (*act)(struct fake *fake);
 } acts[] = {
-    {"crash", do_crash}, {"abort", do_abort}, {"exit", do_exit},     {"hang", do_hang}, {"stubborn", do_stubborn},
-    {"slow", do_slow},   {"leave", do_leave}, {"escape", do_escape}, {"leak", do_leak}, {"silent", do_silent},
+    {"crash", do_crash},       {"abort", do_abort},   {"exit", do_exit},   {"hang", do_hang},
+    {"stubborn", do_stubborn}, {"slow", do_slow},     {"leave", do_leave}, {"escape", do_escape},
+    {"leak", do_leak},         {"silent", do_silent}, {"stall", do_stall},
 };
 
 static const struct {
@@ -368,6 +377,9 @@ static const struct {
     {"again", CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM},
     {"network", CM_AGAIN, CM_REASON_NETWORK, CM_SCOPE_INSTANCE},
     {"rate", CM_AGAIN, CM_REASON_RATE, CM_SCOPE_INSTANCE},
+    {"flood", CM_AGAIN, CM_REASON_RATE, CM_SCOPE_ACCOUNT},
+    {"banned", CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ACCOUNT},
+    {"down", CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_INSTANCE},
     {"processing", CM_AGAIN, CM_REASON_PROCESSING, CM_SCOPE_ITEM},
     {"cannot", CM_CANNOT, CM_REASON_UNSUPPORTED, CM_SCOPE_ITEM},
     {"quota", CM_CANNOT, CM_REASON_QUOTA, CM_SCOPE_KEY},

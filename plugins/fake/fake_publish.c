@@ -47,12 +47,45 @@ static const char *post_id(const struct fake *fake, const char *key, int number)
     return fake->host->format(fake->ctx, "%s.%d", key, number);
 }
 
+#ifdef FAKE_PHASES
+/* The first phase: an upload has an id of its own, and the platform takes each for one post only. */
+static const char *upload_id(const struct fake *fake)
+{
+    const char *saved = fake->host->saved(fake->ctx, "upload");
+    if (saved) {
+        return saved;
+    }
+    const char *id = fake->host->format(fake->ctx, "upload-%s", fake->fence);
+    fake_note(fake, fake->host->format(fake->ctx, "uploaded %s", id));
+    fake->host->save(fake->ctx, "upload", id);
+    return id;
+}
+
+#define IS_KNOWN(fake, path) is_of_upload(fake, path)
+static int is_of_upload(const struct fake *fake, const char *path)
+{
+    const char *text = fake_read(fake, path), *id = upload_id(fake);
+    return !strncmp(text, id, strlen(id)) && text[strlen(id)] == '\n';
+}
+#elif defined FAKE_KEYED
+#define IS_KNOWN(fake, path) ((void)(fake), (void)(path), 1) /* the platform knows the key again */
+#define upload_id(fake) ""
+#else
+#define IS_KNOWN(fake, path) ((void)(fake), (void)(path), 0)
+#define upload_id(fake) ""
+#endif
+
 /* Never asks whether there is one already: that is for others to prevent. The number, or 0. */
 static int post_once_more(const struct fake *fake, const struct cm_publish_request *request)
 {
-    const char *text = fake->host->format(fake->ctx, "%s\n%s\n%s\n", request->name, request->title, request->text);
+    const char *text = fake->host->format(fake->ctx, "%s\n%s\n%s\n%s\n", upload_id(fake), request->name, request->title,
+                                          request->text);
     for (int number = 1; number <= POSTS_MAX; number++) {
-        int fd = open(post_path(fake, request->key, number), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        const char *path = post_path(fake, request->key, number);
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (fd < 0 && errno == EEXIST && IS_KNOWN(fake, path)) {
+            return number;
+        }
         if (fd < 0 && errno == EEXIST) {
             continue;
         }
@@ -83,6 +116,7 @@ static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_reque
     if (verdict) {
         return verdict;
     }
+    (void)upload_id(&fake);
     die_if(&fake, "early");
     if (ctx->host->sending(ctx)) {
         return fake_fail(&fake, CM_AGAIN, CM_REASON_STOPPED, 0);

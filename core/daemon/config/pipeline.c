@@ -32,9 +32,9 @@ static const char *const shape_words[] = {
 };
 
 static const char *const step_keys[] = {"step",  "stage", "builtin",  "use",   "ask",      "after", "each",
-                                        "makes", "need",  "optional", "tries", "deadline", "warn"};
+                                        "makes", "need",  "optional", "tries", "deadline", "warn",  "stall"};
 static const enum shape step_shapes[] = {TEXT,          TEXT,          TEXT, NAMES, TEXT, NAMES, TEXT,
-                                         TEXT_OR_NAMES, TEXT_OR_WHOLE, FLAG, WHOLE, TEXT, TEXT};
+                                         TEXT_OR_NAMES, TEXT_OR_WHOLE, FLAG, WHOLE, TEXT, TEXT,  TEXT};
 #define STEP_KEY_COUNT (sizeof step_keys / sizeof *step_keys)
 
 /* ---- To JSON --------------------------------------------------------------------------------- */

@@ -256,7 +256,7 @@ static char *check_source(struct check *check, const char *source)
         char *error = check_file(check, source);
         return error || takes_scheme(check, "file", 4)
                    ? error
-                   : refuse(check, EX_USAGE, cm_strdup(_("no plugin of the pipeline takes files")));
+                   : refuse(check, EX_UNAVAILABLE, cm_strdup(_("no plugin of the pipeline takes files")));
     }
     if (scheme == 0 || source[scheme] != ':') {
         return refuse(check, EX_USAGE,
@@ -264,7 +264,7 @@ static char *check_source(struct check *check, const char *source)
     }
     if (!takes_scheme(check, source, scheme)) {
         return refuse(
-            check, EX_USAGE,
+            check, EX_UNAVAILABLE,
             cm_format(_("no plugin of the pipeline takes %.*s: addresses"), scheme > 20 ? 20 : (int)scheme, source));
     }
     return NULL;

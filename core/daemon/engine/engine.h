@@ -81,6 +81,7 @@ struct cm_start {
     char *builtin;  /* or "" */
     char *op;
     int64_t warn_ms, deadline_ms;   /* lengths */
+    int64_t stall_ms;               /* the longest silence; 0: any */
     struct cm_artifact_row *inputs; /* what it may read: rows of its ancestors */
     size_t input_count;
     char *folder; /* below the state folder, "jobs/JOB/STEP.ITEM.FENCE" */

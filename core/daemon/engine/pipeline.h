@@ -38,6 +38,7 @@ struct cm_step {
     int optional;  /* its failure lets the job go on: tasks become skipped */
     int64_t tries; /* on each link of the chain, ≥ 1 */
     int64_t warn_ms, deadline_ms;
+    int64_t stall_ms; /* without a sign of life so long it is killed; 0: never */
 };
 
 struct cm_pipeline {

@@ -201,6 +201,11 @@ static char *read_warn(struct cm_step_draft *draft, struct json_object *value)
     return read_duration(&draft->step.warn_ms, value);
 }
 
+static char *read_stall(struct cm_step_draft *draft, struct json_object *value)
+{
+    return read_duration(&draft->step.stall_ms, value);
+}
+
 static const struct {
     const char *name;
     field_fn read;
@@ -208,7 +213,7 @@ static const struct {
     {"step", read_step}, {"stage", read_stage},       {"builtin", read_builtin}, {"ask", read_ask},
     {"use", read_use},   {"after", read_after},       {"each", read_each},       {"makes", read_makes},
     {"need", read_need}, {"optional", read_optional}, {"tries", read_tries},     {"deadline", read_deadline},
-    {"warn", read_warn},
+    {"warn", read_warn}, {"stall", read_stall},
 };
 
 enum {

@@ -185,6 +185,7 @@ static struct cm_start *new_start(const struct cm_task *task, const char *instan
     start->op = cm_strdup(task->row->op);
     start->warn_ms = step->warn_ms;
     start->deadline_ms = step->deadline_ms;
+    start->stall_ms = step->stall_ms;
     start->folder = cm_strdup(task->attempt->folder);
     start->params = cm_strdup(task->job->row->params);
     start->source = cm_strdup(task->job->row->source);

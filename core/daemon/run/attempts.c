@@ -46,11 +46,12 @@ struct attempt {
     int stage; /* 0: built-in */
     enum phase phase;
     struct cm_worker *worker;
-    struct event *warn, *deadline, *kill;
+    struct event *warn, *deadline, *stall, *kill;
     struct cm_done *done;
     int stop_outcome; /* 0: nobody told it to stop */
     char *stop_words;
     double progress;
+    char *checkpoint; /* name of what it saved last, or NULL */
     int64_t started_boot_ms;
 };
 
@@ -113,10 +114,12 @@ static void forget(struct attempt *attempt)
     }
     event_free(attempt->warn);
     event_free(attempt->deadline);
+    event_free(attempt->stall);
     event_free(attempt->kill);
     cm_action_free(attempt->action);
     cm_done_free(attempt->done);
     free(attempt->stop_words);
+    free(attempt->checkpoint);
     free(attempt->name);
     free(attempt->folder);
     attempt->magic = 0;
@@ -158,6 +161,7 @@ static void finish(struct attempt *attempt, struct cm_done *done, pid_t spared)
     attempt->done = done;
     event_del(attempt->warn);
     event_del(attempt->deadline);
+    event_del(attempt->stall);
     event_del(attempt->kill);
     cm_leftovers_await(attempt->all->daemon->leftovers, attempt->folder, spared, report, attempt);
 }
@@ -205,17 +209,48 @@ static void on_kill(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* How far it came, as it said itself; malloc'd. */
+static char *how_far(const struct attempt *attempt)
+{
+    int percent = (int)(attempt->progress * 100);
+    return attempt->checkpoint
+               ? cm_format(_("it was at %d %%, its last checkpoint is \"%s\""), percent, attempt->checkpoint)
+               : cm_format(_("it was at %d %%"), percent);
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct attempt *attempt = attempt_of(arg);
-    char *limit = cm_show_duration(attempt->start->deadline_ms);
-    char *words = cm_format(_("%s did not finish %s within %s (it was at %d %%)"), who(attempt), attempt->start->step,
-                            limit, (int)(attempt->progress * 100));
+    char *limit = cm_show_duration(attempt->start->deadline_ms), *far = how_far(attempt);
+    char *words = cm_format(_("%s did not finish %s within %s (%s)"), who(attempt), attempt->start->step, limit, far);
     stop(attempt, CM_OUTCOME_TIMEOUT, words);
     free(words);
+    free(far);
     free(limit);
+}
+
+static void on_stall(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct attempt *attempt = attempt_of(arg);
+    char *limit = cm_show_duration(attempt->start->stall_ms), *far = how_far(attempt);
+    char *words =
+        cm_format(_("%s gave no sign of life in %s for %s (%s)"), who(attempt), attempt->start->step, limit, far);
+    stop(attempt, CM_OUTCOME_TIMEOUT, words);
+    free(words);
+    free(far);
+    free(limit);
+}
+
+/* It lives. */
+static void push_stall(struct attempt *attempt)
+{
+    if (attempt->start->stall_ms > 0 && attempt->phase == RUNNING) {
+        set_timer(attempt->stall, attempt->start->stall_ms);
+    }
 }
 
 static void on_warn(evutil_socket_t fd, short what, void *arg)
@@ -260,6 +295,8 @@ static void on_sending(struct attempt *attempt, struct json_object *message)
 static void on_save(struct attempt *attempt, struct json_object *message)
 {
     const struct cm_start *start = attempt->start;
+    free(attempt->checkpoint);
+    attempt->checkpoint = cm_strdup(cm_json_text(message, "name", ""));
     cm_engine_save(attempt->all->daemon->engine, cm_daemon_now(), start->job, start->step, start->item, start->fence,
                    cm_json_text(message, "name", ""), cm_json_text(message, "value", ""),
                    (uint64_t)cm_json_int(message, "number", 0));
@@ -373,6 +410,7 @@ static void on_message(void *arg, struct json_object *message)
     }
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         if (!strcmp(messages[i].type, type)) {
+            push_stall(attempt);
             struct cm_daemon *daemon = attempt->all->daemon;
             messages[i].take(attempt, message); /* the attempt may be over and gone after this */
             cm_daemon_pump_soon(daemon);
@@ -432,6 +470,7 @@ static void launch(struct attempt *attempt, struct json_object *saved, struct js
         if (attempt->start->warn_ms > 0) {
             set_timer(attempt->warn, attempt->start->warn_ms);
         }
+        push_stall(attempt);
         if (cm_worker_send(attempt->worker, message) != CM_MESSAGE_OK) {
             cm_worker_signal(attempt->worker, SIGKILL); /* its end reports */
         }
@@ -478,6 +517,7 @@ void cm_attempts_start(struct cm_attempts *attempts, struct cm_action *action)
     attempt->stage = use ? use->stage : 0;
     attempt->warn = evtimer_new(daemon->base, on_warn, attempt);
     attempt->deadline = evtimer_new(daemon->base, on_deadline, attempt);
+    attempt->stall = evtimer_new(daemon->base, on_stall, attempt);
     attempt->kill = evtimer_new(daemon->base, on_kill, attempt);
     attempt->next = attempts->first;
     attempts->first = attempt;

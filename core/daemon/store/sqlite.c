@@ -435,6 +435,15 @@ static struct sqlite_store *new_store(const char *path, cm_store_applied_fn appl
     return self;
 }
 
+/* What may be gone when somebody makes room or the other program ends. */
+static int is_passing(struct sqlite_store *self, int error)
+{
+    int code = self->db ? sqlite3_errcode(self->db) & 0xff : 0;
+    error = self->db && sqlite3_system_errno(self->db) ? sqlite3_system_errno(self->db) : error;
+    return code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_LOCKED || error == ENOSPC || error == EDQUOT ||
+           error == EROFS || error == EWOULDBLOCK;
+}
+
 struct cm_store *cm_store_sqlite_open(const char *path, cm_store_applied_fn applied, void *arg, char **error)
 {
     struct sqlite_store *self = new_store(path, applied, arg);
@@ -448,6 +457,8 @@ struct cm_store *cm_store_sqlite_open(const char *path, cm_store_applied_fn appl
     }
     if (!failed)
         return &self->store;
+    int is_over_soon = is_passing(self, errno);
     release(self);
+    errno = is_over_soon ? EAGAIN : EINVAL;
     return NULL;
 }

@@ -3,6 +3,7 @@
  */
 #include "core/daemon/store/store.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,7 @@ struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, voi
     if (cm_starts_with(url, "sqlite:/"))
         return cm_store_sqlite_open(url + strlen("sqlite:"), applied, arg, error);
     *error = cm_format(_("\"%.200s\" names no store: write memory: or sqlite:/path/to/file"), url);
+    errno = EINVAL;
     return NULL;
 }
 

@@ -105,7 +105,8 @@ struct cm_store {
 };
 
 /* "memory:" or "sqlite:/path/to/file". NULL with one line in *error (malloc'd) when it cannot be
- * opened: no permission, a newer schema, not a database. Migrations run here. */
+ * opened: no permission, a newer schema, not a database; errno is then EAGAIN when that may pass by
+ * itself (a full disk, a lock, a server that is away), else EINVAL. Migrations run here. */
 struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, void *arg, char **error);
 void cm_store_apply(struct cm_store *store, struct cm_change_set **sets, size_t count);
 void cm_store_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg);
