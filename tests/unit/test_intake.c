@@ -124,8 +124,8 @@ static void sources_are_looked_at(void **state)
         const char *source;
         int status;
     } bad[] = {
-        {"/no/such/file.mp4", EX_NOINPUT}, {"/tmp", EX_DATAERR}, {"/dev/null", EX_DATAERR}, {"video.mp4", EX_USAGE},
-        {"rtmp://host/live", EX_UNAVAILABLE},    {"", EX_USAGE},       {"://x", EX_USAGE},
+        {"/no/such/file.mp4", EX_NOINPUT},    {"/tmp", EX_DATAERR}, {"/dev/null", EX_DATAERR}, {"video.mp4", EX_USAGE},
+        {"rtmp://host/live", EX_UNAVAILABLE}, {"", EX_USAGE},       {"://x", EX_USAGE},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int status = 0;
