@@ -52,7 +52,8 @@ void *cm_grow(void *items, size_t *room, size_t count, size_t item_bytes)
 
 char *cm_strdup(const char *text)
 {
-    return cm_strndup(text, strlen(text));
+    size_t bytes = strlen(text) + 1;
+    return memcpy(cm_realloc(NULL, bytes), text, bytes);
 }
 
 char *cm_strndup(const char *text, size_t bytes)

@@ -20,7 +20,8 @@ struct sim_seen {
 struct sim_noted {
     uint64_t id;
     struct cm_change *changes;
-    char *released; /* changes that let a task go which waited for others */
+    char *released;         /* changes that let a task go which waited for others */
+    struct sim_seen **seen; /* what each change became, once it is durable */
     size_t count;
 };
 
@@ -48,19 +49,52 @@ static int is_watched(enum cm_table table)
     return table == CM_TABLE_JOB || table == CM_TABLE_TASK || table == CM_TABLE_ATTEMPT || table == CM_TABLE_EFFECT;
 }
 
-static char *key_of(enum cm_table table, const void *row)
+struct key {
+    char text[200]; /* job, step and four keys of at most 20 bytes */
+};
+
+/* "job/step/item", and "#fence" when there is one. */
+static struct key key_of_attempt(const char *job, const char *step, const char *item, int64_t fence)
+{
+    struct key key;
+    size_t job_bytes = strlen(job), step_bytes = strlen(step), item_bytes = strlen(item);
+    char *at = key.text;
+    if (job_bytes + step_bytes + item_bytes + 24 > sizeof key.text) {
+        abort();
+    }
+    memcpy(at, job, job_bytes);
+    at += job_bytes;
+    *at++ = '/';
+    memcpy(at, step, step_bytes);
+    at += step_bytes;
+    *at++ = '/';
+    memcpy(at, item, item_bytes + 1);
+    if (fence) {
+        snprintf(at + item_bytes, 22, "#%lld", (long long)fence);
+    }
+    return key;
+}
+
+static struct key key_of_name(const char *name)
+{
+    struct key key;
+    snprintf(key.text, sizeof key.text, "%s", name);
+    return key;
+}
+
+static struct key key_of(enum cm_table table, const void *row)
 {
     const struct cm_task_row *task = row;
     const struct cm_attempt_row *attempt = row;
     switch (table) {
     case CM_TABLE_JOB:
-        return cm_strdup(((const struct cm_job_row *)row)->id);
+        return key_of_name(((const struct cm_job_row *)row)->id);
     case CM_TABLE_TASK:
-        return cm_format("%s/%s/%s", task->job, task->step, task->item);
+        return key_of_attempt(task->job, task->step, task->item, 0);
     case CM_TABLE_ATTEMPT:
-        return cm_format("%s/%s/%s#%lld", attempt->job, attempt->step, attempt->item, (long long)attempt->fence);
+        return key_of_attempt(attempt->job, attempt->step, attempt->item, attempt->fence);
     default:
-        return cm_strdup(((const struct cm_effect_row *)row)->key);
+        return key_of_name(((const struct cm_effect_row *)row)->key);
     }
 }
 
@@ -73,10 +107,8 @@ static const void *seen(const struct sim_oracle *oracle, enum cm_table table, co
 const struct cm_task_row *sim_oracle_task(const struct sim_oracle *oracle, const char *job, const char *step,
                                           const char *item)
 {
-    char *key = cm_format("%s/%s/%s", job, step, item);
-    const struct cm_task_row *row = seen(oracle, CM_TABLE_TASK, key);
-    free(key);
-    return row;
+    struct key key = key_of_attempt(job, step, item, 0);
+    return seen(oracle, CM_TABLE_TASK, key.text);
 }
 
 const struct cm_job_row *sim_oracle_job(const struct sim_oracle *oracle, const char *job)
@@ -89,28 +121,24 @@ const struct cm_effect_row *sim_oracle_effect(const struct sim_oracle *oracle, c
     return seen(oracle, CM_TABLE_EFFECT, key);
 }
 
-static void remember(struct sim_oracle *oracle, enum cm_table table, const void *row)
+/* Takes the row. */
+static struct sim_seen *remember(struct sim_oracle *oracle, enum cm_table table, void *row)
 {
-    char *key = key_of(table, row);
-    struct sim_seen *found = cm_index_get(&oracle->tables[table], key);
-    if (found) {
-        cm_row_free(table, found->row);
-        found->row = cm_row_pack(table, row);
-        free(key);
-        return;
+    struct key key = key_of(table, row);
+    struct sim_seen *found = cm_index_get(&oracle->tables[table], key.text);
+    if (!found) {
+        found = cm_alloc(sizeof *found);
+        found->key = cm_strdup(key.text);
+        cm_index_put(&oracle->tables[table], found->key, found);
     }
-    found = cm_alloc(sizeof *found);
-    found->key = key;
-    found->row = cm_row_pack(table, row);
-    cm_index_put(&oracle->tables[table], found->key, found);
+    cm_row_free(table, found->row);
+    found->row = row;
+    return found;
 }
 
 void sim_oracle_trust(struct sim_oracle *oracle, enum cm_table table, const void *row)
 {
-    char *key = key_of(table, row);
-    remember(oracle, table, row);
-    ((struct sim_seen *)cm_index_get(&oracle->tables[table], key))->taken = 1;
-    free(key);
+    remember(oracle, table, cm_row_pack(table, row))->taken = 1;
 }
 
 const void *sim_oracle_row(const void *entry)
@@ -134,6 +162,7 @@ static void free_noted(struct sim_noted *noted)
     }
     free(noted->changes);
     free(noted->released);
+    free(noted->seen);
 }
 
 void sim_oracle_crash(struct sim_oracle *oracle)
@@ -181,6 +210,7 @@ void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
     *noted = (struct sim_noted){.id = set->id};
     noted->changes = cm_alloc((set->count + 1) * sizeof *noted->changes);
     noted->released = cm_alloc(set->count + 1);
+    noted->seen = cm_alloc((set->count + 1) * sizeof *noted->seen);
     for (size_t i = 0; i < set->count; i++) {
         const struct cm_change *change = &set->changes[i];
         if (change->kind == CM_CHANGE_PUT && is_watched(change->table)) {
@@ -339,13 +369,10 @@ static const char *check_task(struct sim_oracle *oracle, const struct cm_task_ro
     return NULL;
 }
 
-static const char *check_change(struct sim_oracle *oracle, const struct cm_change *change)
+static const char *check_change(struct sim_oracle *oracle, const struct sim_seen *found, const struct cm_change *change)
 {
-    char *key = key_of(change->table, change->row);
-    const struct sim_seen *found = cm_index_get(&oracle->tables[change->table], key);
     const void *old = found ? found->row : NULL;
     const char *wrong = NULL;
-    free(key);
     /* A set about a whole job is guarded by the job alone: it may not know what was taken. */
     if (change->table == CM_TABLE_TASK && !(found && found->taken)) {
         wrong = check_task(oracle, old, change->row);
@@ -360,32 +387,35 @@ static const char *check_change(struct sim_oracle *oracle, const struct cm_chang
 }
 
 /* It waited for others, and does so no longer: its join fired. */
-static int is_released(const struct sim_oracle *oracle, const struct cm_change *change)
+static int is_released(const struct sim_seen *found, const struct cm_change *change)
 {
-    const struct cm_task_row *row = change->row;
-    const struct cm_task_row *old =
-        change->table == CM_TABLE_TASK ? sim_oracle_task(oracle, row->job, row->step, row->item) : NULL;
+    const struct cm_task_row *row = change->row, *old = found ? found->row : NULL;
+    if (change->table != CM_TABLE_TASK) {
+        return 0;
+    }
     int waited = !old || old->state == CM_TASK_BLOCKED || cm_task_is_over(old->state);
-    return change->table == CM_TABLE_TASK && waited &&
-           (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED);
+    return waited && (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED);
 }
 
-static const char *merge(struct sim_oracle *oracle, const struct sim_noted *noted)
+static const char *merge(struct sim_oracle *oracle, struct sim_noted *noted)
 {
     const char *wrong = NULL;
     for (size_t i = 0; i < noted->count && !wrong; i++) {
-        wrong = check_change(oracle, &noted->changes[i]);
-        noted->released[i] = (char)is_released(oracle, &noted->changes[i]);
+        const struct cm_change *change = &noted->changes[i];
+        struct key key = key_of(change->table, change->row);
+        const struct sim_seen *found = cm_index_get(&oracle->tables[change->table], key.text);
+        wrong = check_change(oracle, found, change);
+        noted->released[i] = (char)is_released(found, change);
     }
     for (size_t i = 0; i < noted->count; i++) {
-        remember(oracle, noted->changes[i].table, noted->changes[i].row);
+        noted->seen[i] = remember(oracle, noted->changes[i].table, noted->changes[i].row);
     }
     for (size_t i = 0; i < noted->count && !wrong; i++) {
-        const struct cm_task_row *task = noted->changes[i].row;
         if (noted->released[i]) {
-            wrong = check_join(oracle, task);
+            wrong = check_join(oracle, noted->seen[i]->row);
         }
     }
+    noted->count = 0; /* the rows are remembered now */
     return wrong;
 }
 
@@ -415,10 +445,8 @@ static const struct keys *keys_of(const struct sim_oracle *oracle, const char *j
     if (!task || task->state != CM_TASK_SUCCEEDED) {
         return NULL;
     }
-    char *key = cm_format("%s/%s/%s#%lld", job, step, item, (long long)task->fence);
-    const struct keys *keys = cm_index_get(&oracle->answers, key);
-    free(key);
-    return keys;
+    struct key key = key_of_attempt(job, step, item, task->fence);
+    return cm_index_get(&oracle->answers, key.text);
 }
 
 /* Counts the items that this step should have, and checks that each is there. Fills in dimension

@@ -89,7 +89,7 @@ static void check_route(struct sim_world *world, const struct cm_start *start, c
     if (instance && instance->stage == CM_STAGE_STT) {
         int captions = strstr(start->params, "captions") != NULL;
         for (size_t i = 0; i < start->input_count; i++) {
-            captions |= !strcmp(start->inputs[i].role, "captions");
+            captions |= !strcmp(start->inputs[i]->role, "captions");
         }
         if (instance->needs_captions && !captions) {
             sim_fail(world, "%s is asked without captions", start->instance);
@@ -110,8 +110,8 @@ static void check_inputs(struct sim_world *world, const struct cm_start *start)
     int media = 0, chunks = 0;
     const struct cm_step *step = cm_pipeline_step(world->plan->pipeline, start->step);
     for (size_t i = 0; i < start->input_count; i++) {
-        media += !strcmp(start->inputs[i].role, "media");
-        chunks += !strcmp(start->inputs[i].role, "chunk");
+        media += !strcmp(start->inputs[i]->role, "media");
+        chunks += !strcmp(start->inputs[i]->role, "chunk");
     }
     if (strcmp(start->step, "fetch") && media != 1 && !world->plan->pipeline->steps[0].optional) {
         const struct cm_task_row *fetch = sim_oracle_task(world->oracle, start->job, "fetch", "");

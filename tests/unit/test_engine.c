@@ -375,7 +375,7 @@ static size_t count_inputs(const struct cm_start *start, const char *role)
 {
     size_t count = 0;
     for (size_t i = 0; i < start->input_count; i++) {
-        count += !strcmp(start->inputs[i].role, role);
+        count += !strcmp(start->inputs[i]->role, role);
     }
     return count;
 }
@@ -407,7 +407,7 @@ static void test_inputs(void **state)
     assert_string_equal(clip->start->folder, "jobs/" JOB "/clip.01+9x16.1");
     assert_int_equal(count_inputs(clip->start, "moment"), 1);
     for (size_t i = 0; i < clip->start->input_count; i++) {
-        const struct cm_artifact_row *input = &clip->start->inputs[i];
+        const struct cm_artifact_row *input = clip->start->inputs[i];
         if (!strcmp(input->role, "moment")) {
             assert_string_equal(input->key, "01");
             assert_string_equal(input->path, "jobs/" JOB "/choose..1/01");

@@ -80,9 +80,9 @@ struct cm_start {
     char *instance; /* "" for a built-in step */
     char *builtin;  /* or "" */
     char *op;
-    int64_t warn_ms, deadline_ms;   /* lengths */
-    int64_t stall_ms;               /* the longest silence; 0: any */
-    struct cm_artifact_row *inputs; /* what it may read: rows of its ancestors */
+    int64_t warn_ms, deadline_ms;    /* lengths */
+    int64_t stall_ms;                /* the longest silence; 0: any */
+    struct cm_artifact_row **inputs; /* what it may read: rows of its ancestors, packed */
     size_t input_count;
     char *folder; /* below the state folder, "jobs/JOB/STEP.ITEM.FENCE" */
     char *params, *source, *language;

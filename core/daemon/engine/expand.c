@@ -33,7 +33,8 @@ static void insert(struct cm_turn *turn, const struct item *item)
     const struct cm_step *step = step_at(job, item->step);
     struct cm_text text = {0};
     for (size_t i = 0; i < step->each_count; i++) {
-        cm_text_addf(&text, "%s%s", i ? "/" : "", item->keys[i]);
+        cm_text_add(&text, i ? "/" : "");
+        cm_text_add(&text, item->keys[i]);
     }
     char *name = cm_text_take(&text);
     if (!cm_job_task(job, step->name, name)) {
@@ -73,7 +74,8 @@ static int keys_of(const struct cm_job *job, const struct item *item, size_t pla
     for (size_t i = 0; i < step_at(job, maker)->each_count; i++) {
         const char *key = item->keys[place_of(step, step_at(job, maker)->each[i])];
         *later |= !key;
-        cm_text_addf(&text, "%s%s", i ? "/" : "", key ? key : "");
+        cm_text_add(&text, i ? "/" : "");
+        cm_text_add(&text, key ? key : "");
     }
     char *name = cm_text_take(&text);
     const struct cm_task *task = *later ? NULL : cm_job_task(job, step_at(job, maker)->name, name);

@@ -60,21 +60,13 @@ static int may_see(const struct cm_task *task, const struct cm_step *maker, cons
     return 1;
 }
 
-/* Deep: cm_action_free gives back each text. */
-static void copy_input(struct cm_start *start, size_t *room, const struct cm_artifact_row *artifact)
-{
-    struct cm_artifact_row *copy = cm_row_copy(CM_TABLE_ARTIFACT, artifact);
-    start->inputs = cm_grow(start->inputs, room, start->input_count, sizeof *start->inputs);
-    start->inputs[start->input_count++] = *copy;
-    free(copy);
-}
-
 static void add_inputs_of(struct cm_start *start, size_t *room, const struct cm_task *task,
                           const struct cm_task *earlier)
 {
     for (size_t i = 0; i < earlier->artifact_count; i++) {
         if (may_see(task, cm_task_step(earlier), earlier->artifacts[i])) {
-            copy_input(start, room, earlier->artifacts[i]);
+            start->inputs = cm_grow(start->inputs, room, start->input_count, sizeof(struct cm_artifact_row *));
+            start->inputs[start->input_count++] = cm_row_pack(CM_TABLE_ARTIFACT, earlier->artifacts[i]);
         }
     }
 }
@@ -84,7 +76,8 @@ static const struct cm_task *find_by_keys(const struct cm_task *task, const stru
 {
     struct cm_text item = {0};
     for (size_t i = 0; i < from->each_count; i++) {
-        cm_text_addf(&item, "%s%s", i ? "/" : "", task->keys[places[i]]);
+        cm_text_add(&item, i ? "/" : "");
+        cm_text_add(&item, task->keys[places[i]]);
     }
     char *text = cm_text_take(&item);
     const struct cm_task *found = cm_job_task(task->job, from->name, text);

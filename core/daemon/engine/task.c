@@ -87,7 +87,7 @@ void cm_task_add_artifact(struct cm_task *task, const struct cm_artifact_row *ro
 {
     task->artifacts =
         cm_grow(task->artifacts, &task->artifact_room, task->artifact_count, sizeof(struct cm_artifact_row *));
-    task->artifacts[task->artifact_count++] = cm_row_copy(CM_TABLE_ARTIFACT, row);
+    task->artifacts[task->artifact_count++] = cm_row_pack(CM_TABLE_ARTIFACT, row);
     task->job->has_captions |= !strcmp(row->role, "captions");
 }
 

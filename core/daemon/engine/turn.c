@@ -63,13 +63,8 @@ static void free_start(struct cm_start *start)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
-    const struct cm_row_type *type = cm_row_type(CM_TABLE_ARTIFACT);
     for (size_t i = 0; i < start->input_count; i++) {
-        for (size_t k = 0; k < type->column_count; k++) {
-            if (type->columns[k].type == CM_COLUMN_TEXT) {
-                free(*(char **)((char *)&start->inputs[i] + type->columns[k].offset));
-            }
-        }
+        cm_row_free(CM_TABLE_ARTIFACT, start->inputs[i]);
     }
     free(start->inputs);
     free(start);

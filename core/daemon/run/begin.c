@@ -64,7 +64,7 @@ static struct json_object *inputs_of(const struct cm_begin *begin)
 {
     struct json_object *inputs = json_object_new_array();
     for (size_t i = 0; i < begin->start->input_count; i++) {
-        json_object_array_add(inputs, input_of(begin, &begin->start->inputs[i]));
+        json_object_array_add(inputs, input_of(begin, begin->start->inputs[i]));
     }
     return inputs;
 }
