@@ -142,6 +142,22 @@ void cm_text_free(struct cm_text *text)
     *text = (struct cm_text){0};
 }
 
+/* FNV-1a over eight bytes at a time. */
+uint64_t cm_hash(const void *bytes, size_t count, uint64_t seed)
+{
+    const char *at = bytes;
+    uint64_t hash = seed ^ UINT64_C(14695981039346656037), part = 0;
+    for (; count >= sizeof part; count -= sizeof part, at += sizeof part) {
+        memcpy(&part, at, sizeof part);
+        hash = (hash ^ part) * UINT64_C(1099511628211);
+        hash ^= hash >> 32;
+    }
+    part = 0;
+    memcpy(&part, at, count);
+    hash = (hash ^ part) * UINT64_C(1099511628211);
+    return hash ^ hash >> 32;
+}
+
 int cm_starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;

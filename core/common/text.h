@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Abort with a line on stderr when memory is out. cm_alloc zeroes. */
 void *cm_alloc(size_t bytes);
@@ -27,6 +28,9 @@ void cm_text_addf(struct cm_text *text, const char *format, ...) __attribute__((
 /* The string, owned by the caller ("" when nothing was added); text is empty again. */
 char *cm_text_take(struct cm_text *text);
 void cm_text_free(struct cm_text *text);
+
+/* For tables in memory only: it differs between machines. `seed`: 0, or the hash of what stands before. */
+uint64_t cm_hash(const void *bytes, size_t count, uint64_t seed);
 
 int cm_starts_with(const char *text, const char *prefix);
 int cm_ends_with(const char *text, const char *suffix);

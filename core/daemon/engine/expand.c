@@ -38,13 +38,8 @@ static void insert(struct cm_turn *turn, const struct item *item)
     }
     char *name = cm_text_take(&text);
     if (!cm_job_task(job, step->name, name)) {
-        struct cm_task_row *row = cm_row_new(CM_TABLE_TASK);
-        cm_row_text(&row->job, job->row->id);
-        cm_row_text(&row->step, step->name);
-        cm_row_text(&row->item, name);
-        row->state = CM_TASK_BLOCKED;
-        struct cm_task *task = cm_task_new(job, row);
-        cm_row_free(CM_TABLE_TASK, row);
+        struct cm_task_row row = {.job = job->row->id, .step = step->name, .item = name, .state = CM_TASK_BLOCKED};
+        struct cm_task *task = cm_task_new(job, &row);
         task->step = item->step;
         cm_task_split_item(task);
         cm_row_text(&task->row->op, cm_task_plain_op(task));

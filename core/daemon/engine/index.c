@@ -11,18 +11,14 @@
 
 static size_t hash(const char *key)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (; *key; key++) {
-        h = (h ^ (unsigned char)*key) * 1099511628211u;
-    }
-    return (size_t)(h ^ h >> 32);
+    return (size_t)cm_hash(key, strlen(key), 0);
 }
 
 /* Where the key is, or the empty place where it would be. */
-static size_t find(const struct cm_index *index, const char *key)
+static size_t find(const struct cm_index *index, const char *key, size_t hashed)
 {
-    size_t at = hash(key) & (index->room - 1);
-    while (index->entries[at].key && strcmp(index->entries[at].key, key)) {
+    size_t at = hashed & (index->room - 1);
+    while (index->entries[at].key && (index->entries[at].hash != hashed || strcmp(index->entries[at].key, key))) {
         at = (at + 1) & (index->room - 1);
     }
     return at;
@@ -35,7 +31,7 @@ static void grow(struct cm_index *index)
     index->entries = cm_alloc(index->room * sizeof *index->entries);
     for (size_t i = 0; i < old.room; i++) {
         if (old.entries[i].key) {
-            index->entries[find(index, old.entries[i].key)] = old.entries[i];
+            index->entries[find(index, old.entries[i].key, old.entries[i].hash)] = old.entries[i];
         }
     }
     free(old.entries);
@@ -43,7 +39,7 @@ static void grow(struct cm_index *index)
 
 void *cm_index_get(const struct cm_index *index, const char *key)
 {
-    return index->room ? index->entries[find(index, key)].value : NULL;
+    return index->count ? index->entries[find(index, key, hash(key))].value : NULL;
 }
 
 void cm_index_put(struct cm_index *index, const char *key, void *value)
@@ -51,9 +47,9 @@ void cm_index_put(struct cm_index *index, const char *key, void *value)
     if (index->count * 4 >= index->room * 3) {
         grow(index);
     }
-    size_t at = find(index, key);
+    size_t hashed = hash(key), at = find(index, key, hashed);
     index->count += !index->entries[at].key;
-    index->entries[at] = (struct cm_index_entry){key, value};
+    index->entries[at] = (struct cm_index_entry){key, value, hashed};
 }
 
 void cm_index_remove(struct cm_index *index, const char *key)
@@ -61,7 +57,7 @@ void cm_index_remove(struct cm_index *index, const char *key)
     if (!index->room) {
         return;
     }
-    size_t at = find(index, key);
+    size_t at = find(index, key, hash(key));
     if (!index->entries[at].key) {
         return;
     }
@@ -71,7 +67,7 @@ void cm_index_remove(struct cm_index *index, const char *key)
     for (size_t i = (at + 1) & (index->room - 1); index->entries[i].key; i = (i + 1) & (index->room - 1)) {
         struct cm_index_entry moved = index->entries[i];
         index->entries[i] = (struct cm_index_entry){0};
-        index->entries[find(index, moved.key)] = moved;
+        index->entries[find(index, moved.key, moved.hash)] = moved;
     }
 }
 

@@ -9,6 +9,7 @@
 struct cm_index_entry {
     const char *key; /* NULL: empty */
     void *value;
+    size_t hash; /* of the key: most others need no look at theirs */
 };
 
 struct cm_index {

@@ -42,29 +42,21 @@ static struct memory *memory_of(struct cm_store *store)
 
 /* ---- Shelves --------------------------------------------------------------------------------- */
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < count; i++)
-        hash = (hash ^ at[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static uint64_t hash_row(enum cm_table table, const void *row)
 {
     const struct cm_row_type *type = cm_row_type(table);
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = 0;
     for (size_t i = 0; i < type->column_count && type->columns[i].key; i++) {
         const struct cm_column *column = &type->columns[i];
         if (column->type == CM_COLUMN_INT) {
             int64_t number = cm_row_int(row, column);
-            hash = hash_bytes(hash, &number, sizeof number);
+            hash = cm_hash(&number, sizeof number, hash);
         } else {
             const char *text = cm_row_string(row, column);
-            hash = hash_bytes(hash, text, strlen(text) + 1); /* with the NUL: "a","bc" is not "ab","c" */
+            hash = cm_hash(text, strlen(text) + 1, hash); /* with the NUL: "a","bc" is not "ab","c" */
         }
     }
-    return hash ^ (hash >> 32);
+    return hash;
 }
 
 /* Where the row with these keys lies, or where it would be put. The shelf must have room. */
