@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "core/common/text.h"
+#include "tests/sim/run.h"
 
 struct sim_seen {
     char *key;
     void *row;
-    int taken; /* by another daemon, once */
+    int taken;      /* by another daemon, once */
+    int64_t before; /* its state before this one */
 };
 
 struct sim_noted {
@@ -121,6 +123,8 @@ const struct cm_effect_row *sim_oracle_effect(const struct sim_oracle *oracle, c
     return seen(oracle, CM_TABLE_EFFECT, key);
 }
 
+static void mark_way(struct sim_oracle *oracle, struct sim_seen *found, enum cm_table table, const void *row);
+
 /* Takes the row. */
 static struct sim_seen *remember(struct sim_oracle *oracle, enum cm_table table, void *row)
 {
@@ -131,6 +135,7 @@ static struct sim_seen *remember(struct sim_oracle *oracle, enum cm_table table,
         found->key = cm_strdup(key.text);
         cm_index_put(&oracle->tables[table], found->key, found);
     }
+    mark_way(oracle, found, table, row);
     cm_row_free(table, found->row);
     found->row = row;
     return found;
@@ -146,12 +151,45 @@ const void *sim_oracle_row(const void *entry)
     return ((const struct sim_seen *)entry)->row;
 }
 
+/* ---- Ways ------------------------------------------------------------------------------------ */
+
+/* Marks the way that a row goes: over which state, from which to which, of what kind of step, by
+ * what attempt, why. How many different ones were gone says how much the schedules reach. */
+static void mark_way(struct sim_oracle *oracle, struct sim_seen *found, enum cm_table table, const void *row)
+{
+    const struct cm_task_row *task = row, *old_task = found->row;
+    const struct cm_effect_row *effect = row, *old_effect = found->row;
+    int64_t way[9] = {table, found->before};
+    if (table == CM_TABLE_TASK) {
+        const struct cm_step *step = cm_pipeline_step(oracle->pipeline, task->step);
+        const char *reason = task->reason;
+        way[2] = old_task ? old_task->state : 0;
+        way[3] = task->state;
+        way[4] = step->stage;
+        way[5] = !strcmp(task->op, "find") + 2 * (task->link > 0) + 4 * (task->crashes > 0) + 8 * step->optional;
+        way[6] = task->held_by;
+        way[7] = (int64_t)cm_hash(reason, strlen(reason), 0);
+        way[8] = task->tries > 2 ? 3 : task->tries;
+    } else if (table == CM_TABLE_EFFECT) {
+        way[2] = old_effect ? old_effect->state : 0;
+        way[3] = effect->state;
+        way[4] = (int64_t)cm_hash(effect->instance, strlen(effect->instance), 0);
+        way[5] = effect->absent;
+        way[6] = old_effect && old_effect->fence != effect->fence;
+    } else {
+        return;
+    }
+    found->before = way[2];
+    oracle->ways[cm_hash(way, sizeof way, 0) % SIM_WAYS] = 1;
+}
+
 /* ---- Sets ------------------------------------------------------------------------------------ */
 
-struct sim_oracle *sim_oracle_new(const struct cm_pipeline *pipeline)
+struct sim_oracle *sim_oracle_new(const struct cm_pipeline *pipeline, char *ways)
 {
     struct sim_oracle *oracle = cm_alloc(sizeof *oracle);
     oracle->pipeline = pipeline;
+    oracle->ways = ways;
     return oracle;
 }
 

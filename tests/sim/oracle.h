@@ -13,6 +13,7 @@
 
 struct sim_oracle {
     const struct cm_pipeline *pipeline;
+    char *ways;
     struct cm_index tables[CM_TABLE_COUNT_PLUS_1]; /* "job/step/item[#fence]" → struct sim_seen */
     struct sim_noted *noted;                       /* sets that the store has, not yet committed */
     size_t noted_count, noted_room;
@@ -20,7 +21,8 @@ struct sim_oracle {
     char problem[400];
 };
 
-struct sim_oracle *sim_oracle_new(const struct cm_pipeline *pipeline);
+/* `ways`: marks for SIM_WAYS ways from state to state. */
+struct sim_oracle *sim_oracle_new(const struct cm_pipeline *pipeline, char *ways);
 void sim_oracle_free(struct sim_oracle *oracle);
 void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set);
 /* The set is durable, or came to nothing. What is wrong with it, or NULL. */

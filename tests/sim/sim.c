@@ -2,22 +2,32 @@
  * The simulator: the engine's own objects under virtual time, over a store and with workers that a
  * seed makes fail in every way. `sim --seed N` replays one schedule exactly.
  */
-#include <clipmaker/plugin.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "core/common/text.h"
-#include "core/daemon/engine/fsck.h"
-#include "tests/sim/world.h"
+#include "tests/sim/run.h"
 
-#define CALM_STEPS_MAX 20000
+#define JOBS_MAX 64
 
-struct totals {
-    size_t schedules, steps, attempts, sets, crashes, posts, repeats;
+struct choice {
+    struct sim_options options;
+    uint64_t first, last;
+    size_t jobs;
+    int64_t seconds; /* run no longer than that; 0: all seeds */
+    int keep_going;
+};
+
+/* What the processes share. */
+struct shared {
+    volatile int stop;
+    struct sim_totals totals[JOBS_MAX];
+    char ways[SIM_WAYS];
 };
 
 static volatile sig_atomic_t seed_high, seed_low;
@@ -26,189 +36,157 @@ static volatile sig_atomic_t seed_high, seed_low;
 static void aborted(int number)
 {
     char line[64];
-    int bytes = snprintf(line, sizeof line, "sim: aborted in --seed %ld\n", ((long)seed_high << 24) + (long)seed_low);
+    int bytes = snprintf(line, sizeof line, "sim: aborted in --seed %lld\n", ((long long)seed_high << 24) + seed_low);
     ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
     (void)written;
     signal(number, SIG_DFL);
     raise(number);
 }
 
-/* ---- The end of a schedule ------------------------------------------------------------------- */
-
-static int all_over(const struct sim_world *world)
+static int64_t seconds_now(void)
 {
-    for (size_t i = 0; i < world->plan->job_count; i++) {
-        const struct cm_job_row *row = sim_oracle_job(world->oracle, world->plan->jobs[i].id);
-        if (!row || !cm_job_is_over(row->state)) {
-            return 0;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* ---- Processes ------------------------------------------------------------------------------- */
+
+/* Every `jobs`-th seed, from the one of this process on. */
+static void run_seeds(const struct choice *choice, size_t job, struct shared *shared)
+{
+    int64_t until = choice->seconds ? seconds_now() + choice->seconds : INT64_MAX;
+    signal(SIGABRT, aborted);
+    signal(SIGSEGV, aborted);
+    for (uint64_t seed = choice->first + job; seed <= choice->last && !shared->stop; seed += choice->jobs) {
+        seed_high = (sig_atomic_t)(seed >> 24);
+        seed_low = (sig_atomic_t)(seed & 0xffffff);
+        if (sim_run(&choice->options, seed, &shared->totals[job]) && !choice->keep_going) {
+            shared->stop = 1;
         }
-    }
-    return 1;
-}
-
-/* What still happens has happened: nobody works, nothing is on its way. */
-static int is_quiet(const struct sim_world *world)
-{
-    return !world->worker_count && !world->word_count && !cm_store_memory_pending(world->store) &&
-           !world->oracle->noted_count;
-}
-
-static void calm_down(struct sim_world *world)
-{
-    size_t idle = 0;
-    world->calm = 1;
-    world->store_away = 0;
-    for (size_t step = 0; step < CALM_STEPS_MAX; step++) {
-        sim_hand_over(world);
-        sim_commit(world, 64);
-        sim_deliver(world, 64);
-        sim_dispatch(world);
-        if (all_over(world) && is_quiet(world)) {
+        if (until != INT64_MAX && seconds_now() >= until) {
             return;
         }
-        sim_hand_over(world);
-        if (cm_store_memory_pending(world->store) || world->word_count) {
-            continue;
-        }
-        if (!sim_advance(world)) {
-            if (++idle > 20) {
-                break;
-            }
-            sim_release_holds(world);
-        } else if (step % 500 == 499) {
-            sim_release_holds(world);
-        }
     }
-    for (size_t i = 0; i < world->plan->job_count; i++) {
-        const struct cm_job_row *row = sim_oracle_job(world->oracle, world->plan->jobs[i].id);
-        if (!row || !cm_job_is_over(row->state)) {
-            char *why = cm_engine_why(world->engine, world->now, world->plan->jobs[i].id, NULL, NULL);
-            snprintf(world->failure, sizeof world->failure, "job %s never ends: %s", world->plan->jobs[i].id, why);
-            free(why);
-            longjmp(world->failed, 1);
-        }
-    }
-    sim_fail(world, "all jobs are over, but %zu workers are left", world->worker_count);
 }
 
-static void check_ledger(struct sim_world *world)
+/* How many of the processes did not end by themselves. */
+static size_t run_all(const struct choice *choice, struct shared *shared)
 {
-    const struct cm_index *effects = &world->oracle->tables[CM_TABLE_EFFECT];
-    for (size_t i = 0; i < world->platform->count; i++) {
-        const struct sim_post *post = &world->platform->posts[i];
-        const struct cm_effect_row *effect = sim_oracle_effect(world->oracle, post->key);
-        if (sim_platform_count(world->platform, post->key) > 1) {
-            sim_fail(world, "posted twice on %s: %s", post->instance, post->key);
+    size_t dead = 0;
+    if (choice->jobs == 1) {
+        run_seeds(choice, 0, shared);
+        return 0;
+    }
+    for (size_t job = 0; job < choice->jobs; job++) {
+        pid_t child = fork();
+        if (child < 0) {
+            perror("sim: fork");
+            exit(71);
         }
-        if (!effect || effect->state != CM_EFFECT_CONFIRMED) {
-            sim_fail(world, "a post on %s that the ledger calls %s: %s", post->instance,
-                     effect ? cm_effect_state_name(effect->state) : "unknown", post->key);
+        if (!child) {
+            run_seeds(choice, job, shared);
+            fflush(stdout);
+            _exit(0);
         }
     }
-    for (size_t i = 0; i < effects->room; i++) {
-        const struct cm_effect_row *effect = effects->entries[i].key ? sim_oracle_row(effects->entries[i].value) : NULL;
-        if (effect && effect->state == CM_EFFECT_CONFIRMED && !sim_platform_count(world->platform, effect->key)) {
-            sim_fail(world, "confirmed, but not on the platform: %s", effect->key);
-        }
-        if (effect && (effect->state == CM_EFFECT_SENDING || effect->state == CM_EFFECT_UNCONFIRMED)) {
-            sim_fail(world, "still in doubt at the end: %s/%s", effect->step, effect->item);
-        }
+    for (int status; wait(&status) > 0;) {
+        int died = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+        shared->stop |= died && !choice->keep_going;
+        dead += died;
     }
+    return dead;
 }
 
-static void found(void *arg, const char *line)
+static struct sim_totals add_up(const struct shared *shared)
 {
-    struct sim_world *world = arg;
-    snprintf(world->failure, sizeof world->failure, "fsck: %s", line);
+    struct sim_totals all = {0};
+    for (size_t job = 0; job < JOBS_MAX; job++) {
+        const struct sim_totals *one = &shared->totals[job];
+        all.schedules += one->schedules;
+        all.steps += one->steps;
+        all.attempts += one->attempts;
+        all.sets += one->sets;
+        all.crashes += one->crashes;
+        all.posts += one->posts;
+        all.repeats += one->repeats;
+        all.failures += one->failures;
+    }
+    return all;
 }
 
-static void check_end(struct sim_world *world)
-{
-    const char *wrong = sim_oracle_final(world->oracle);
-    if (wrong) {
-        sim_fail(world, "%s", wrong);
-    }
-    check_ledger(world);
-    sim_dispatch(world);
-    if (cm_engine_running(world->engine) || cm_engine_job_count(world->engine)) {
-        sim_fail(world, "idle, but %zu run and %zu jobs are open", cm_engine_running(world->engine),
-                 cm_engine_job_count(world->engine));
-    }
-    if (cm_store_check(world->store, NULL, found, world)) {
-        longjmp(world->failed, 1);
-    }
-}
-
-/* ---- One schedule ---------------------------------------------------------------------------- */
-
-/* 0, or 1 after printing what went wrong. */
-static int run(uint64_t seed, size_t steps, int verbose, struct totals *totals)
-{
-    struct sim_world *world = sim_world_new(seed, verbose);
-    int failed = setjmp(world->failed);
-    if (!failed) {
-        for (; world->steps < steps; world->steps++) {
-            sim_chaos(world);
-        }
-        calm_down(world);
-        check_end(world);
-    } else {
-        printf("sim: --seed %llu --steps %zu failed after step %zu at %lld: %s\n", (unsigned long long)seed, steps,
-               world->steps, (long long)world->now.utc_ms, world->failure);
-    }
-    totals->schedules++;
-    totals->steps += world->steps;
-    totals->attempts += world->attempts;
-    totals->sets += world->sets;
-    totals->crashes += world->crashes;
-    totals->posts += world->platform->count;
-    totals->repeats += world->platform->repeats;
-    sim_world_free(world);
-    return failed;
-}
+/* ---- The command line ------------------------------------------------------------------------ */
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N | --seeds A..B] [--steps N] [--keep-going] [--verbose]\n");
+    fprintf(stderr, "usage: sim [--seed N | --seeds A..B] [--steps N] [--jobs N] [--for SECONDS] [--keep-going] "
+                    "[--verbose]\n");
     return 64;
+}
+
+/* One option, and its value if it takes one. How many words it was; 0: not understood. */
+static int read_option(struct choice *choice, const char *name, const char *value)
+{
+    char *end = NULL;
+    if (!strcmp(name, "--verbose")) {
+        choice->options.verbose = 1;
+        return 1;
+    }
+    if (!strcmp(name, "--keep-going")) {
+        choice->keep_going = 1;
+        return 1;
+    }
+    uint64_t number = value ? strtoull(value, &end, 10) : 0;
+    if (!value || end == value) {
+        return 0;
+    }
+    if (!strcmp(name, "--steps")) {
+        choice->options.steps = number;
+    } else if (!strcmp(name, "--jobs")) {
+        choice->jobs = number;
+    } else if (!strcmp(name, "--for")) {
+        choice->seconds = (int64_t)number * (*end == 'h' ? 3600 : *end == 'm' ? 60 : 1);
+        end += *end && strchr("hms", *end);
+    } else if (!strcmp(name, "--seed")) {
+        choice->first = choice->last = number;
+    } else if (!strcmp(name, "--seeds")) {
+        choice->first = choice->last = number;
+        if (!strncmp(end, "..", 2)) {
+            choice->last = strtoull(end + 2, &end, 10);
+        }
+    } else {
+        return 0;
+    }
+    return *end ? 0 : 2;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, last = 10000;
-    size_t steps = 400;
-    int verbose = 0, keep_going = 0, failures = 0;
-    struct totals totals = {0};
-    for (int i = 1; i < argc; i++) {
-        char *end = NULL;
-        if (!strcmp(argv[i], "--verbose")) {
-            verbose = 1;
-        } else if (!strcmp(argv[i], "--keep-going")) {
-            keep_going = 1;
-        } else if (i + 1 < argc && !strcmp(argv[i], "--steps")) {
-            steps = strtoul(argv[++i], &end, 10);
-        } else if (i + 1 < argc && !strcmp(argv[i], "--seed")) {
-            first = last = strtoull(argv[++i], &end, 10);
-        } else if (i + 1 < argc && !strcmp(argv[i], "--seeds")) {
-            first = strtoull(argv[++i], &end, 10);
-            last = !strncmp(end, "..", 2) ? strtoull(end + 2, &end, 10) : first;
-        } else {
-            return usage();
-        }
-        if (end && *end) {
+    struct choice choice = {.options = {.steps = 400}, .first = 1, .last = 10000, .jobs = 1};
+    for (int i = 1, words; i < argc; i += words) {
+        words = read_option(&choice, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        if (!words) {
             return usage();
         }
     }
-    signal(SIGABRT, aborted);
-    clock_t start = clock();
-    for (uint64_t seed = first; seed <= last && (!failures || keep_going); seed++) {
-        seed_high = (sig_atomic_t)(seed >> 24);
-        seed_low = (sig_atomic_t)(seed & 0xffffff);
-        failures += run(seed, steps, verbose, &totals);
+    if (!choice.jobs || choice.jobs > JOBS_MAX) {
+        return usage();
+    }
+    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        perror("sim: mmap");
+        return 71;
+    }
+    choice.options.ways = shared->ways;
+    int64_t begun = seconds_now();
+    size_t dead = run_all(&choice, shared), ways = 0;
+    struct sim_totals all = add_up(shared);
+    for (size_t i = 0; i < SIM_WAYS; i++) {
+        ways += shared->ways[i] != 0;
     }
     printf("sim: %zu schedules, %zu steps, %zu attempts, %zu change sets, %zu crashes of the daemon, %zu posts, "
-           "%zu resends recognised, %.1f s, %d failed\n",
-           totals.schedules, totals.steps, totals.attempts, totals.sets, totals.crashes, totals.posts, totals.repeats,
-           (double)(clock() - start) / CLOCKS_PER_SEC, failures);
-    return failures ? 1 : 0;
+           "%zu resends recognised, %zu ways from state to state, %lld s, %zu failed\n",
+           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, ways,
+           (long long)(seconds_now() - begun), all.failures + dead);
+    return all.failures + dead ? 1 : 0;
 }

@@ -354,14 +354,14 @@ void sim_crash(struct sim_world *world)
     }
 }
 
-struct sim_world *sim_world_new(uint64_t seed, int verbose)
+struct sim_world *sim_world_new(uint64_t seed, const struct sim_options *options)
 {
     struct sim_world *world = cm_alloc(sizeof *world);
     world->random.state = seed * 0x9e3779b97f4a7c15u + 1;
-    world->verbose = verbose;
+    world->verbose = options->verbose;
     world->now = (struct cm_now){START_UTC_MS, 1000};
     world->plan = sim_plan_new(&world->random);
-    world->oracle = sim_oracle_new(world->plan->pipeline);
+    world->oracle = sim_oracle_new(world->plan->pipeline, options->ways);
     world->platform = sim_platform_new();
     world->store = cm_store_memory_open(applied, world);
     cm_store_memory_manual(world->store, 1);

@@ -12,6 +12,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/platform.h"
+#include "tests/sim/run.h"
 
 enum sim_phase {
     SIM_WORK = 1, /* until it ends */
@@ -81,7 +82,7 @@ struct sim_world {
     char failure[512];
 };
 
-struct sim_world *sim_world_new(uint64_t seed, int verbose);
+struct sim_world *sim_world_new(uint64_t seed, const struct sim_options *options);
 void sim_world_free(struct sim_world *world);
 /* Ends the schedule: an invariant does not hold. */
 void sim_fail(struct sim_world *world, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
