@@ -226,11 +226,14 @@ static char *check_captions(struct check *check)
     return check_file(check, path);
 }
 
-/* Whether a source instance of the pipeline takes such addresses. */
+/* Whether a source instance of the pipeline takes such addresses; one that fetches nothing takes
+ * any. */
 static int takes_scheme(const struct check *check, const char *scheme, size_t bytes)
 {
+    int fetches = 0;
     for (size_t i = 0; i < check->pipeline->step_count; i++) {
         const struct cm_step *step = &check->pipeline->steps[i];
+        fetches |= step->stage == CM_STAGE_SOURCE;
         for (size_t k = 0; step->stage == CM_STAGE_SOURCE && k < step->use_count; k++) {
             const struct cm_plugin_use *use = cm_config_use(check->config, step->use[k]);
             const char *schemes = use ? cm_json_text(cm_json_object(use->described, "stage_facts"), "schemes", "") : "";
@@ -243,7 +246,7 @@ static int takes_scheme(const struct check *check, const char *scheme, size_t by
             }
         }
     }
-    return 0;
+    return !fetches;
 }
 
 static char *check_source(struct check *check, const char *source)
