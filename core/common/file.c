@@ -299,6 +299,9 @@ static int make_one(const char *path)
 
 int cm_folder_make(const char *path)
 {
+    if (make_one(path) == 0) {
+        return 0; /* mostly only the last part is new */
+    }
     char *partial = cm_strdup(path);
     int result = 0;
     for (char *slash = strchr(partial + (*partial == '/'), '/'); slash && result == 0; slash = strchr(slash + 1, '/')) {

@@ -92,13 +92,18 @@ static void on_gone(void *arg)
     cm_daemon_pump_soon(daemon);
 }
 
+static int lives(void *arg)
+{
+    return cm_attempts_has(cm_daemon_of(((void **)arg)[0])->attempts, ((void **)arg)[1]);
+}
+
 static void await_gone(struct cm_daemon *daemon, struct cm_action *action)
 {
     void **both = cm_alloc(2 * sizeof *both);
     both[0] = daemon;
     both[1] = action;
     char *folder = cm_path_join(daemon->state, action->text);
-    cm_leftovers_await(daemon->leftovers, folder, 0, on_gone, both);
+    cm_leftovers_await_all(daemon->leftovers, folder, lives, on_gone, both);
     free(folder);
 }
 
@@ -109,7 +114,9 @@ static void drop_folder(struct cm_daemon *daemon, const struct cm_action *action
         return;
     }
     char *folder = cm_path_join(daemon->state, action->text);
-    cm_janitor_remove(daemon->janitor, folder);
+    if (access(folder, F_OK) == 0 || errno != ENOENT) { /* most attempts of warm workers never make theirs */
+        cm_janitor_remove(daemon->janitor, folder);
+    }
     free(folder);
 }
 

@@ -20,9 +20,19 @@ struct writing {
     void *arg;
 };
 
+/* What the store has of one instance and its accounts, as a worker gets it. Kept while nobody but
+ * this daemon can write to the store: then each attempt need not ask for it again. */
+struct known {
+    struct known *next;
+    char *instance;
+    struct json_object *recalled;
+};
+
 struct cm_notes {
     struct cm_daemon *daemon;
     struct writing *first;
+    struct known *known;
+    uint64_t writes; /* how often what is known may have become old */
 };
 
 struct gathering {
@@ -30,6 +40,10 @@ struct gathering {
     struct json_object *saved, *recalled;
     int left; /* queries that have not ended */
     char *error;
+    struct cm_notes *notes;
+    char *instance;
+    int asks_instance;
+    uint64_t writes; /* when it asked */
     cm_notes_fn done;
     void *arg;
 };
@@ -41,12 +55,57 @@ struct cm_notes *cm_notes_new(struct cm_daemon *daemon)
     return notes;
 }
 
+/* ---- What is known --------------------------------------------------------------------------- */
+
+static void forget_known(struct cm_notes *notes)
+{
+    notes->writes++;
+    while (notes->known) {
+        struct known *next = notes->known->next;
+        json_object_put(notes->known->recalled);
+        free(notes->known->instance);
+        free(notes->known);
+        notes->known = next;
+    }
+}
+
+static struct json_object *find_known(const struct cm_notes *notes, const char *instance)
+{
+    for (const struct known *one = notes->known; one; one = one->next) {
+        if (!strcmp(one->instance, instance)) {
+            return one->recalled;
+        }
+    }
+    return NULL;
+}
+
+/* A database server may have other daemons that write to it. */
+static int is_ours_alone(const struct cm_notes *notes)
+{
+    return !cm_starts_with(notes->daemon->config->store, "postgres");
+}
+
+static void keep_known(const struct gathering *gathering)
+{
+    struct cm_notes *notes = gathering->notes;
+    if (!gathering->asks_instance || gathering->error || gathering->writes != notes->writes || !is_ours_alone(notes) ||
+        find_known(notes, gathering->instance)) {
+        return;
+    }
+    struct known *known = cm_alloc(sizeof *known);
+    *known = (struct known){notes->known, cm_strdup(gathering->instance), json_object_get(gathering->recalled)};
+    notes->known = known;
+}
+
 void cm_notes_free(struct cm_notes *notes)
 {
     while (notes && notes->first) {
         struct writing *next = notes->first->next;
         free(notes->first);
         notes->first = next;
+    }
+    if (notes) {
+        forget_known(notes);
     }
     free(notes);
 }
@@ -77,6 +136,18 @@ static void put_note(struct gathering *gathering, const struct cm_note_row *note
     free(key);
 }
 
+static void end_gathering(struct gathering *gathering)
+{
+    keep_known(gathering);
+    gathering->done(gathering->arg, gathering->saved, gathering->recalled, gathering->error);
+    free(gathering->task_owner);
+    free(gathering->instance_owner);
+    free(gathering->account_prefix);
+    free(gathering->instance);
+    free(gathering->error);
+    free(gathering);
+}
+
 static void on_row(void *arg, enum cm_table table, const void *row, const char *error)
 {
     (void)table;
@@ -88,34 +159,45 @@ static void on_row(void *arg, enum cm_table table, const void *row, const char *
     if (error && !gathering->error) {
         gathering->error = cm_strdup(error);
     }
-    if (--gathering->left > 0) {
-        return;
+    if (--gathering->left == 0) {
+        end_gathering(gathering);
     }
-    gathering->done(gathering->arg, gathering->saved, gathering->recalled, gathering->error);
-    free(gathering->task_owner);
-    free(gathering->instance_owner);
-    free(gathering->account_prefix);
-    free(gathering->error);
-    free(gathering);
+}
+
+static void ask(struct gathering *gathering, const char *owner)
+{
+    struct cm_query query = {.table = CM_TABLE_NOTE, .job = owner};
+    cm_store_query(gathering->notes->daemon->store, &query, on_row, gathering);
 }
 
 void cm_notes_gather(struct cm_notes *notes, const char *task, const char *instance, cm_notes_fn done, void *arg)
 {
+    struct json_object *known = find_known(notes, instance);
+    if (!task && known) {
+        done(arg, json_object_new_object(), json_object_get(known), NULL);
+        return;
+    }
     struct gathering *gathering = cm_alloc(sizeof *gathering);
     *gathering = (struct gathering){
-        .task_owner = cm_format("task %s", task),
+        .task_owner = cm_format("task %s", task ? task : ""),
         .instance_owner = cm_format("instance %s", instance),
         .account_prefix = cm_format("account %s/", instance),
         .saved = json_object_new_object(),
-        .recalled = json_object_new_object(),
-        .left = 3,
+        .recalled = known ? json_object_get(known) : json_object_new_object(),
+        .left = (task ? 1 : 0) + (known ? 0 : 2),
+        .notes = notes,
+        .instance = cm_strdup(instance),
+        .asks_instance = !known,
+        .writes = notes->writes,
         .done = done,
         .arg = arg,
     };
-    const char *owners[] = {gathering->task_owner, gathering->instance_owner, gathering->account_prefix};
-    for (size_t i = 0; i < 3; i++) {
-        struct cm_query query = {.table = CM_TABLE_NOTE, .job = owners[i]};
-        cm_store_query(notes->daemon->store, &query, on_row, gathering);
+    if (task) {
+        ask(gathering, gathering->task_owner);
+    }
+    if (!known) {
+        ask(gathering, gathering->instance_owner);
+        ask(gathering, gathering->account_prefix);
     }
 }
 
@@ -145,6 +227,7 @@ void cm_notes_remember(struct cm_notes *notes, const struct cm_remember *what, c
     struct writing *writing = cm_alloc(sizeof *writing);
     *writing = (struct writing){.next = notes->first, .set = set->id, .done = done, .arg = arg};
     notes->first = writing;
+    forget_known(notes); /* what is asked for from now on comes behind this set */
     cm_daemon_hand_over(notes->daemon, &set, 1);
     free(owner);
 }

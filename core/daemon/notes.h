@@ -1,6 +1,7 @@
 /*
  * Small strings that plugins keep: those of a task (saved), of an instance or an account
- * (recalled). Read from the store before each attempt, changed under a guard.
+ * (recalled). Read from the store before an attempt, those of an instance only when they may have
+ * changed; changed under a guard.
  */
 #ifndef CM_DAEMON_NOTES_H
 #define CM_DAEMON_NOTES_H
@@ -19,7 +20,8 @@ void cm_notes_free(struct cm_notes *notes);
 /* saved: {name: value}; recalled: {"ACCOUNT|NAME": value}; both the callee's to put. error: NULL,
  * or why they could not be read. */
 typedef void (*cm_notes_fn)(void *arg, struct json_object *saved, struct json_object *recalled, const char *error);
-/* Gathers what an attempt of this task ("JOB/STEP/ITEM") by this instance may read. */
+/* Gathers what an attempt of this task ("JOB/STEP/ITEM"; NULL: its first attempt, nothing can be
+ * saved yet) by this instance may read. May call back from inside. */
 void cm_notes_gather(struct cm_notes *notes, const char *task, const char *instance, cm_notes_fn done, void *arg);
 
 struct cm_remember {

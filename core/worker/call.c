@@ -40,6 +40,12 @@ enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int e
     return cm_call_fail(call, CM_AGAIN, CM_REASON_RESOURCE, N_("cannot write %s: %s"), path, strerror(error));
 }
 
+int cm_call_folder(struct cm_call *call)
+{
+    call->has_folder = call->has_folder || cm_folder_make(call->dir) == 0;
+    return call->has_folder ? 0 : -1;
+}
+
 struct json_object *cm_call_input(struct cm_call *call, const char *role, const char *key)
 {
     size_t count = call->inputs ? json_object_array_length(call->inputs) : 0;
@@ -96,7 +102,7 @@ enum cm_verdict cm_call_write(struct cm_call *call, const char *role, const char
     const char *text = json_object_to_json_string_length(value, flags, &count);
     char *path = place_of(call, file);
     enum cm_verdict verdict = CM_OK;
-    if (cm_file_write(path, text, count)) {
+    if ((*file != '/' && cm_call_folder(call)) || cm_file_write(path, text, count)) {
         verdict = cm_call_fail_write(call, path, errno);
     } else {
         char sha256[65];

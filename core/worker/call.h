@@ -22,7 +22,8 @@ struct cm_call {
     struct json_object *inputs; /* array of {role,key,step,item,path,bytes,facts} */
     struct json_object *params; /* job parameters */
     struct json_object *facts;  /* emitted by emit_fact; object */
-    const char *dir;            /* attempt folder, absolute */
+    const char *dir;            /* attempt folder, absolute; it may not be there yet */
+    int has_folder;
     const char *op, *item;
     const void *ops;            /* the stage's ops struct, copied into a zeroed one of our size */
     struct cm_done *done;       /* the answer; the stage adds artifacts and children */
@@ -50,6 +51,10 @@ enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum
 /* Records a failed write to `path`: CM_HOLD, RESOURCE, naming its folder, when the disk is full or
  * may not be written, else CM_AGAIN. */
 enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int error);
+
+/* Makes the attempt folder when it is not there: a warm worker's is made for the first file. 0, or
+ * -1 with errno. */
+int cm_call_folder(struct cm_call *call);
 
 /* The first input of this role (and key, unless NULL), or NULL. Borrowed. */
 struct json_object *cm_call_input(struct cm_call *call, const char *role, const char *key);

@@ -144,7 +144,8 @@ static struct paths writable(struct json_object *begin)
     for (size_t i = 0; i < paths.count; i++) {
         make_writable(paths.items[i]);
     }
-    add(&paths, cm_json_text(begin, "dir", NULL));
+    const char *work = cm_json_text(begin, "work", NULL);
+    add(&paths, work ? work : cm_json_text(begin, "dir", NULL));
     if (!confined) {
         add_jobs_folder(&paths, cm_json_text(begin, "dir", ""));
     }

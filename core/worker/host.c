@@ -196,6 +196,9 @@ static const char *host_output(struct cm_ctx *ctx, const char *name)
         cm_error("the plugin asked for an output named \"%s\": a plain file name is needed", name);
         return ""; /* opening it fails with "no such file" */
     }
+    if (cm_call_folder(call)) {
+        cm_host_note_disk(call, call->dir, errno);
+    }
     return host_format(ctx, "%s/%s", call->dir, name);
 }
 

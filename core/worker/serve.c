@@ -3,6 +3,7 @@
  */
 #include "core/worker/serve.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -10,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/common/file.h"
@@ -41,6 +46,8 @@ static const struct work {
 
 /* What lasts from call to call in a warm worker. */
 static struct {
+    int lock, folder; /* of its own folder, once it has one: open; else 0 */
+    struct timespec folder_changed;
     int confined;
     char *plugin_path; /* loaded, or NULL */
     struct cm_loaded loaded;
@@ -145,10 +152,24 @@ static char *ready_plugin(struct cm_call *call, const struct work *work, enum cm
 
 /* ---- One call ---- */
 
-/* The lock says for as long as anyone lives whom this attempt started: they inherit it. */
+/* Where a call is at home: a warm worker has a folder of its own, others that of the attempt. */
+static const char *work_folder(const struct cm_call *call)
+{
+    return cm_json_text(call->begin, "work", call->dir);
+}
+
+static struct timespec changed_at(int folder)
+{
+    struct stat info = {0};
+    (void)fstat(folder, &info);
+    return info.st_mtim;
+}
+
+/* The lock says for as long as anyone lives whom this attempt started: they inherit it. A warm
+ * worker holds that of its own folder as long as it lives. */
 static enum cm_verdict take_lock(struct cm_call *call, int *fd)
 {
-    char *path = cm_path_join(call->dir, "lock");
+    char *path = cm_path_join(work_folder(call), "lock");
     enum cm_verdict verdict = CM_OK;
     *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB)) {
@@ -159,6 +180,54 @@ static enum cm_verdict take_lock(struct cm_call *call, int *fd)
     }
     free(path);
     return verdict;
+}
+
+static enum cm_verdict lock_once(struct cm_call *call, int *fd)
+{
+    if (the_worker.folder) {
+        return CM_OK;
+    }
+    enum cm_verdict verdict = take_lock(call, fd);
+    const char *work = cm_json_text(call->begin, "work", NULL);
+    if (verdict == CM_OK && work) {
+        the_worker.lock = *fd;
+        the_worker.folder = open(work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        the_worker.folder_changed = changed_at(the_worker.folder);
+        *fd = -1;
+    }
+    return verdict;
+}
+
+/* What a call left in the worker's folder is gone before the next one. */
+static void tidy(struct cm_call *call)
+{
+    const char *work = cm_json_text(call->begin, "work", NULL);
+    struct timespec now = changed_at(the_worker.folder);
+    if (!work || (now.tv_sec == the_worker.folder_changed.tv_sec && now.tv_nsec == the_worker.folder_changed.tv_nsec)) {
+        return;
+    }
+    DIR *entries = opendir(work);
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && strcmp(entry->d_name, "lock")) {
+            char *path = cm_path_join(work, entry->d_name);
+            cm_folder_remove(path);
+            free(path);
+        }
+    }
+    if (entries) {
+        closedir(entries);
+    }
+    the_worker.folder_changed = changed_at(the_worker.folder);
+}
+
+/* No process is left that the call started: whoever loses its parent becomes our child. */
+static int is_alone(void)
+{
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+    }
+    return pid < 0;
 }
 
 static char *read_inputs(struct cm_call *call)
@@ -196,7 +265,7 @@ static void enter(struct cm_call *call)
     register_secrets(call->begin);
     cm_link_attempt(cm_json_text(call->begin, "attempt", ""));
     cm_log_context(cm_json_text(call->begin, "job", ""), task, cm_json_int(call->begin, "fence", 0));
-    setenv("TMPDIR", call->dir, 1);
+    setenv("TMPDIR", work_folder(call), 1);
     free(task);
 }
 
@@ -209,8 +278,8 @@ static char *make_call(struct cm_call *call)
         return cm_format(_("this worker knows no stage \"%s\" and no built-in step \"%s\""),
                          cm_json_text(call->begin, "stage", ""), cm_json_text(call->begin, "builtin", ""));
     }
-    if (chdir(call->dir)) {
-        return cm_format(_("cannot enter the folder %s: %s"), call->dir, strerror(errno));
+    if (chdir(work_folder(call))) {
+        return cm_format(_("cannot enter the folder %s: %s"), work_folder(call), strerror(errno));
     }
     char *error = read_inputs(call);
     if (!error && !the_worker.confined) {
@@ -255,7 +324,7 @@ static struct json_object *fit(struct cm_call *call, struct json_object *message
     char *path = cm_path_join(call->dir, "done.json");
     struct json_object *shorter = cm_message_new("done");
     json_object_object_add(shorter, "file", json_object_new_string("done.json"));
-    if (cm_file_write(path, text, count)) {
+    if (cm_call_folder(call) || cm_file_write(path, text, count)) {
         json_object_put(shorter);
         cm_host_judge(call, cm_call_fail_write(call, path, errno));
         drop_results(call);
@@ -273,7 +342,12 @@ static void answer(struct cm_call *call)
         cm_info("%s, %s: %s", cm_outcome_name(call->done->outcome), cm_reason_name(call->done->reason),
                 call->done->words);
     }
-    cm_link_say(fit(call, cm_done_encode(call->done)));
+    struct json_object *message = fit(call, cm_done_encode(call->done));
+    if (the_worker.folder) {
+        tidy(call);
+        json_object_object_add(message, "alone", json_object_new_boolean(is_alone()));
+    }
+    cm_link_say(message);
 }
 
 /* The plugin could not even be asked. */
@@ -297,8 +371,8 @@ static int attempt(struct json_object *begin)
     cm_host_open(&call);
     enter(&call);
     char *error = NULL;
-    int lock;
-    enum cm_verdict locked = take_lock(&call, &lock);
+    int lock = -1;
+    enum cm_verdict locked = lock_once(&call, &lock);
     if (locked != CM_OK) {
         cm_host_judge(&call, locked);
     } else {
@@ -312,7 +386,7 @@ static int attempt(struct json_object *begin)
     if (lock >= 0) {
         close(lock);
     }
-    if (chdir("/")) {
+    if (!the_worker.folder && chdir("/")) {
         cm_debug("the attempt's folder cannot be left: %s", strerror(errno));
     }
     free(error);
@@ -356,6 +430,7 @@ static void close_at_the_end(void)
 int cm_serve(int fd)
 {
     atexit(on_exit_by_plugin);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     cm_link_open(fd);
     say_hello();
     struct json_object *begin;

@@ -28,6 +28,7 @@
 #include "core/daemon/run/workers.h"
 
 #define ATTEMPT_MAGIC 0x636d6174u
+#define ALONE ((pid_t)-1)
 #define DONE_FILE_MAX_BYTES (64 * 1024 * 1024)
 
 enum phase {
@@ -43,7 +44,9 @@ struct attempt {
     struct cm_action *action; /* owns start */
     const struct cm_start *start;
     char *name, *folder;
-    int stage; /* 0: built-in */
+    char *worker_folder; /* whose lock it holds; NULL: that of its own folder */
+    int ended_worker;    /* its worker is no more: the folder can go */
+    int stage;           /* 0: built-in */
     enum phase phase;
     struct cm_worker *worker;
     struct event *warn, *deadline, *stall, *kill;
@@ -120,6 +123,10 @@ static void forget(struct attempt *attempt)
     cm_done_free(attempt->done);
     free(attempt->stop_words);
     free(attempt->checkpoint);
+    if (attempt->worker_folder && attempt->ended_worker) {
+        cm_worker_clear(attempt->worker_folder);
+    }
+    free(attempt->worker_folder);
     free(attempt->name);
     free(attempt->folder);
     attempt->magic = 0;
@@ -148,8 +155,8 @@ static void report(void *arg)
     cm_daemon_pump_soon(daemon);
 }
 
-/* It ended with `done`, which is taken. A worker that lives on may still hold the lock for a
- * moment. */
+/* It ended with `done`, which is taken. A worker that is ending may still hold the lock for a
+ * moment: it is spared. ALONE: its worker lives on and has no children. */
 static void finish(struct attempt *attempt, struct cm_done *done, pid_t spared)
 {
     if (attempt->phase == LEAVING) {
@@ -163,7 +170,12 @@ static void finish(struct attempt *attempt, struct cm_done *done, pid_t spared)
     event_del(attempt->deadline);
     event_del(attempt->stall);
     event_del(attempt->kill);
-    cm_leftovers_await(attempt->all->daemon->leftovers, attempt->folder, spared, report, attempt);
+    const char *locked = attempt->worker_folder ? attempt->worker_folder : attempt->folder;
+    if (spared == ALONE) {
+        report(attempt);
+    } else {
+        cm_leftovers_await(attempt->all->daemon->leftovers, locked, spared, report, attempt);
+    }
 }
 
 /* What a stopped attempt ended in: a plugin that noticed says "stopped", and then our reason for
@@ -387,10 +399,15 @@ static void on_done(struct attempt *attempt, struct json_object *message)
     struct cm_worker *worker = attempt->worker;
     struct cm_done *done = attempt->done;
     pid_t pid = cm_worker_pid(worker);
+    int alone = cm_json_flag(message, "alone", 0);
     attempt->worker = NULL;
     attempt->done = NULL;
+    if (!alone) {
+        attempt->ended_worker = 1;
+        cm_worker_retire(worker); /* it ends, and its lock tells when its children have */
+    }
     cm_worker_release(worker);
-    finish(attempt, done, pid);
+    finish(attempt, done, alone ? ALONE : pid);
 }
 
 static const struct {
@@ -426,6 +443,7 @@ static void on_ended(void *arg, int status, const char *words)
     struct attempt *attempt = attempt_of(arg);
     int hello = cm_worker_said_hello(attempt->worker);
     attempt->worker = NULL;
+    attempt->ended_worker = 1;
     struct cm_done *done = judge(attempt, attempt->done);
     attempt->done = NULL;
     if (!done && !hello) {
@@ -445,6 +463,12 @@ static void fail_start(struct attempt *attempt, char *words)
     finish(attempt, core_done(CM_OUTCOME_NOSTART, CM_REASON_INTERNAL, words), 0);
 }
 
+/* Its worker serves nothing else. */
+static int is_once(const struct attempt *attempt)
+{
+    return !attempt->stage || cm_begin_is_confined(attempt->stage);
+}
+
 /* Gives the attempt to a worker. */
 static void launch(struct attempt *attempt, struct json_object *saved, struct json_object *recalled)
 {
@@ -459,12 +483,15 @@ static void launch(struct attempt *attempt, struct json_object *saved, struct js
         return;
     }
     const struct cm_plugin_use *use = cm_config_use(daemon->config, attempt->start->instance);
-    int once = !attempt->stage || cm_begin_is_confined(attempt->stage);
-    attempt->worker = cm_worker_take(attempts->workers, use, once, on_message, on_ended, attempt);
+    attempt->worker = cm_worker_take(attempts->workers, use, is_once(attempt), on_message, on_ended, attempt);
     if (!attempt->worker) {
         fail_start(attempt, cm_format(_("cannot start %s: %s"), daemon->config->worker, strerror(errno)));
     } else {
         attempt->phase = RUNNING;
+        if (*cm_worker_folder(attempt->worker)) {
+            attempt->worker_folder = cm_strdup(cm_worker_folder(attempt->worker));
+            json_object_object_add(message, "work", json_object_new_string(attempt->worker_folder));
+        }
         attempt->started_boot_ms = cm_boot_ms();
         set_timer(attempt->deadline, attempt->start->deadline_ms);
         if (attempt->start->warn_ms > 0) {
@@ -523,8 +550,8 @@ void cm_attempts_start(struct cm_attempts *attempts, struct cm_action *action)
     attempts->first = attempt;
     if (daemon->pauses & CM_PAUSE_DRAIN) {
         finish(attempt, core_done(CM_OUTCOME_INTERRUPTED, CM_REASON_STOPPED, cm_strdup("")), 0);
-    } else if (make_folder(attempt) == 0) {
-        char *task = cm_format("%s/%s/%s", start->job, start->step, start->item);
+    } else if (!is_once(attempt) || make_folder(attempt) == 0) { /* a warm worker makes it when it is needed */
+        char *task = start->fence > 1 ? cm_format("%s/%s/%s", start->job, start->step, start->item) : NULL;
         cm_notes_gather(daemon->notes, task, start->instance, on_notes, attempt);
         free(task);
     }
@@ -553,6 +580,9 @@ struct cm_attempts *cm_attempts_new(struct cm_daemon *daemon)
     struct cm_attempts *attempts = cm_alloc(sizeof *attempts);
     attempts->daemon = daemon;
     attempts->workers = cm_workers_new(daemon->base, daemon->procs);
+    char *folder = cm_path_join(daemon->state, "workers");
+    cm_leftovers_sweep(daemon->leftovers, folder);
+    free(folder);
     cm_attempts_configure(attempts);
     return attempts;
 }
@@ -560,9 +590,11 @@ struct cm_attempts *cm_attempts_new(struct cm_daemon *daemon)
 void cm_attempts_configure(struct cm_attempts *attempts)
 {
     const struct cm_config *config = attempts->daemon->config;
-    struct cm_worker_rules rules = {config->worker, config->settings.warm_idle_ms, config->settings.warm_attempts,
-                                    config->settings.kill_after_ms};
+    char *folder = cm_path_join(attempts->daemon->state, "workers");
+    struct cm_worker_rules rules = {config->worker, folder, config->settings.warm_idle_ms,
+                                    config->settings.warm_attempts, config->settings.kill_after_ms};
     cm_workers_configure(attempts->workers, &rules);
+    free(folder);
     cm_workers_retire(attempts->workers);
 }
 
@@ -596,6 +628,11 @@ size_t cm_attempts_count(const struct cm_attempts *attempts)
         count++;
     }
     return count;
+}
+
+int cm_attempts_has(const struct cm_attempts *attempts, const struct cm_action *action)
+{
+    return find(attempts, action) != NULL;
 }
 
 size_t cm_attempts_running_of(const struct cm_attempts *attempts, const char *instance)

@@ -29,6 +29,8 @@ void cm_attempts_interrupt(struct cm_attempts *attempts);
 void cm_attempts_retire_workers(struct cm_attempts *attempts);
 
 size_t cm_attempts_count(const struct cm_attempts *attempts);
+/* Whether the attempt that the action names is not over. */
+int cm_attempts_has(const struct cm_attempts *attempts, const struct cm_action *action);
 size_t cm_attempts_running_of(const struct cm_attempts *attempts, const char *instance);
 /* Each running attempt of a job: how far it is, 0..1. */
 typedef void (*cm_attempt_progress_fn)(void *arg, const char *step, const char *item, double done);

@@ -76,7 +76,7 @@ static char *move_inputs_to_file(const struct cm_begin *begin, struct json_objec
     char *path = cm_path_join(begin->folder, "inputs.json"), *error = NULL;
     size_t bytes;
     const char *text = json_object_to_json_string_length(inputs, JSON_C_TO_STRING_PLAIN, &bytes);
-    FILE *file = fopen(path, "we");
+    FILE *file = cm_folder_make(begin->folder) == 0 ? fopen(path, "we") : NULL;
     int failed = !file || fwrite(text, 1, bytes, file) != bytes;
     failed |= file && fclose(file) != 0;
     if (failed) {

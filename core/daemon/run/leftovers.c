@@ -32,6 +32,8 @@ struct leftover {
     pid_t spared;
     int looks;
     struct event *timer;
+    cm_lives_fn lives; /* or NULL */
+    int after_earlier; /* waits for the workers of earlier daemons, too */
     cm_gone_fn gone;
     void *arg;
 };
@@ -39,6 +41,7 @@ struct leftover {
 struct cm_leftovers {
     struct event_base *base;
     struct leftover *first;
+    size_t earlier; /* workers of an earlier daemon that are not known to be gone */
 };
 
 /* 1 when nobody has the lock, or when it was never made. */
@@ -109,6 +112,14 @@ static void look_later(struct leftover *leftover)
     event_add(leftover->timer, &pause);
 }
 
+/* Nobody holds the lock, and nothing else is waited for. */
+static int is_over(const struct leftover *leftover)
+{
+    int lives =
+        (leftover->lives && leftover->lives(leftover->arg)) || (leftover->after_earlier && leftover->all->earlier > 0);
+    return !lives && is_free(leftover->lock);
+}
+
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -117,7 +128,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     cm_assert(leftover->magic == LEFTOVER_MAGIC);
     leftover->looks++;
     int worker_keeps_it = leftover->spared && leftover->looks > SPARE_LOOKS;
-    if (is_free(leftover->lock) || worker_keeps_it) {
+    if (is_over(leftover) || worker_keeps_it) {
         cm_gone_fn gone = leftover->gone;
         void *gone_arg = leftover->arg;
         forget(leftover);
@@ -146,22 +157,76 @@ void cm_leftovers_free(struct cm_leftovers *leftovers)
     free(leftovers);
 }
 
-void cm_leftovers_await(struct cm_leftovers *leftovers, const char *folder, pid_t spared, cm_gone_fn gone, void *arg)
+static void await(const struct leftover *asked)
 {
-    char *lock = cm_path_join(folder, "lock");
-    if (is_free(lock)) {
-        free(lock);
+    struct leftover *leftover = cm_alloc(sizeof *leftover);
+    *leftover = *asked;
+    leftover->magic = LEFTOVER_MAGIC;
+    leftover->timer = evtimer_new(leftover->all->base, on_look, leftover);
+    leftover->next = leftover->all->first;
+    leftover->all->first = leftover;
+    if (is_over(leftover)) {
+        cm_gone_fn gone = leftover->gone;
+        void *arg = leftover->arg;
+        forget(leftover);
         gone(arg);
         return;
     }
-    struct leftover *leftover = cm_alloc(sizeof *leftover);
-    *leftover = (struct leftover){
-        .magic = LEFTOVER_MAGIC, .all = leftovers, .lock = lock, .spared = spared, .gone = gone, .arg = arg};
-    leftover->timer = evtimer_new(leftovers->base, on_look, leftover);
-    leftover->next = leftovers->first;
-    leftovers->first = leftover;
-    if (!spared) {
+    if (!leftover->spared) {
         kill_holders(leftover);
     }
     look_later(leftover);
+}
+
+void cm_leftovers_await(struct cm_leftovers *leftovers, const char *folder, pid_t spared, cm_gone_fn gone, void *arg)
+{
+    await(&(struct leftover){
+        .all = leftovers, .lock = cm_path_join(folder, "lock"), .spared = spared, .gone = gone, .arg = arg});
+}
+
+void cm_leftovers_await_all(struct cm_leftovers *leftovers, const char *folder, cm_lives_fn lives, cm_gone_fn gone,
+                            void *arg)
+{
+    await(&(struct leftover){.all = leftovers,
+                             .lock = cm_path_join(folder, "lock"),
+                             .lives = lives,
+                             .after_earlier = 1,
+                             .gone = gone,
+                             .arg = arg});
+}
+
+/* ---- Workers of an earlier daemon ------------------------------------------------------------ */
+
+struct earlier {
+    struct cm_leftovers *all;
+    char *folder;
+};
+
+static void on_earlier_gone(void *arg)
+{
+    struct earlier *earlier = arg;
+    earlier->all->earlier--;
+    if (cm_folder_remove(earlier->folder) != 0) {
+        cm_warn("cannot remove %s: %s", earlier->folder, strerror(errno));
+    }
+    free(earlier->folder);
+    free(earlier);
+}
+
+void cm_leftovers_sweep(struct cm_leftovers *leftovers, const char *folder)
+{
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        struct earlier *earlier = cm_alloc(sizeof *earlier);
+        *earlier = (struct earlier){leftovers, cm_path_join(folder, entry->d_name)};
+        leftovers->earlier++;
+        cm_leftovers_await(leftovers, earlier->folder, 0, on_earlier_gone, earlier);
+    }
+    if (entries) {
+        closedir(entries);
+    }
 }

@@ -3,13 +3,16 @@
  */
 #include "core/daemon/run/workers.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <json-c/json.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/daemon/config/config.h"
@@ -21,8 +24,10 @@ struct cm_worker {
     struct cm_worker *next;
     struct cm_workers *workers;
     struct cm_proc *proc;
+    char *folder;   /* "" without one */
     char *identity; /* instance, plugin file, options: what must be equal for the next attempt */
     int once, hello, retire, quitting, busy;
+    int keeps_folder; /* somebody else clears it */
     int64_t served;
     struct event *timer; /* idle: then it ends; quitting: then it is killed */
     cm_proc_message_fn message;
@@ -34,7 +39,8 @@ struct cm_workers {
     struct event_base *base;
     struct cm_procs *procs;
     struct cm_worker *first;
-    char *program;
+    char *program, *folder;
+    uint64_t serial;
     int64_t idle_ms, attempts_max, kill_after_ms;
 };
 
@@ -89,7 +95,11 @@ static void forget(struct cm_worker *worker)
             break;
         }
     }
+    if (*worker->folder && !worker->busy && !worker->keeps_folder) {
+        cm_worker_clear(worker->folder);
+    }
     event_free(worker->timer);
+    free(worker->folder);
     free(worker->identity);
     worker->magic = 0;
     free(worker);
@@ -146,15 +156,36 @@ static struct cm_worker *find_idle(struct cm_workers *workers, const char *ident
     return NULL;
 }
 
+/* A name that no worker of this or an earlier daemon has; NULL with errno. */
+static char *new_folder(struct cm_workers *workers)
+{
+    char *folder = cm_format("%s/%d-%llu", workers->folder, (int)getpid(), (unsigned long long)++workers->serial);
+    if (cm_folder_make(folder) != 0) {
+        int saved = errno;
+        free(folder);
+        errno = saved;
+        return NULL;
+    }
+    return folder;
+}
+
 static struct cm_worker *start_worker(struct cm_workers *workers, const char *identity, int once)
 {
     struct cm_worker *worker = cm_alloc(sizeof *worker);
     worker->magic = WORKER_MAGIC;
     worker->workers = workers;
     worker->once = once;
-    worker->proc = cm_proc_start(workers->procs, workers->program, on_message, on_ended, worker);
+    worker->folder = once ? cm_strdup("") : new_folder(workers);
+    worker->proc =
+        !worker->folder ? NULL : cm_proc_start(workers->procs, workers->program, on_message, on_ended, worker);
     if (!worker->proc) {
+        int saved = errno;
+        if (worker->folder && *worker->folder) {
+            cm_worker_clear(worker->folder);
+        }
+        free(worker->folder);
         free(worker);
+        errno = saved;
         return NULL;
     }
     worker->identity = cm_strdup(identity);
@@ -212,6 +243,24 @@ int cm_worker_said_hello(const struct cm_worker *worker)
     return worker->hello;
 }
 
+const char *cm_worker_folder(const struct cm_worker *worker)
+{
+    return worker->folder;
+}
+
+void cm_worker_clear(const char *folder)
+{
+    if (cm_folder_remove(folder) != 0) {
+        cm_warn("cannot remove %s: %s", folder, strerror(errno));
+    }
+}
+
+void cm_worker_retire(struct cm_worker *worker)
+{
+    worker->retire = 1;
+    worker->keeps_folder = 1;
+}
+
 pid_t cm_worker_pid(const struct cm_worker *worker)
 {
     return cm_proc_pid(worker->proc);
@@ -230,7 +279,9 @@ struct cm_workers *cm_workers_new(struct event_base *base, struct cm_procs *proc
 void cm_workers_configure(struct cm_workers *workers, const struct cm_worker_rules *rules)
 {
     free(workers->program);
+    free(workers->folder);
     workers->program = cm_strdup(rules->program);
+    workers->folder = cm_strdup(rules->folder);
     workers->idle_ms = rules->idle_ms;
     workers->attempts_max = rules->attempts_max;
     workers->kill_after_ms = rules->kill_after_ms;
@@ -253,6 +304,7 @@ void cm_workers_free(struct cm_workers *workers)
     }
     if (workers) {
         free(workers->program);
+        free(workers->folder);
     }
     free(workers);
 }

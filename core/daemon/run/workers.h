@@ -17,6 +17,7 @@ struct cm_workers;
 
 struct cm_worker_rules {
     const char *program;
+    const char *folder; /* in which each warm worker has one of its own */
     int64_t idle_ms, attempts_max, kill_after_ms;
 };
 
@@ -35,6 +36,13 @@ enum cm_message_result cm_worker_send(struct cm_worker *worker, struct json_obje
 /* To the whole group; it is not used again after that. */
 void cm_worker_signal(struct cm_worker *worker, int number);
 int cm_worker_said_hello(const struct cm_worker *worker);
+/* Where it may leave things from attempt to attempt, with the lock that it holds as long as it or a
+ * child of it lives; "" for one that serves a single attempt. Goes with the worker, or, when it
+ * ended in an attempt, by cm_worker_clear once nobody holds the lock. */
+const char *cm_worker_folder(const struct cm_worker *worker);
+void cm_worker_clear(const char *folder);
+/* It is not used for another attempt, and its folder is the caller's to clear. */
+void cm_worker_retire(struct cm_worker *worker);
 pid_t cm_worker_pid(const struct cm_worker *worker);
 /* None that lives now is used for another attempt. */
 void cm_workers_retire(struct cm_workers *workers);
