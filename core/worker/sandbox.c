@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -119,7 +120,7 @@ static char *close_files(const struct cm_sandbox *sandbox)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1) {
-        cm_warn("Landlock is absent here (%s): a plugin can read and write whatever this user can", strerror(errno));
+        cm_debug("Landlock is absent here: %s", strerror(errno)); /* the daemon said so when it started */
         return NULL;
     }
     struct ruleset rules = handled(sandbox, (int)version);
@@ -142,6 +143,15 @@ static char *close_files(const struct cm_sandbox *sandbox)
 }
 
 /* ---- seccomp ---- */
+
+/* Younger than the libseccomp of Debian 12; from 424 on a call has one number everywhere. */
+#define NR_PROCESS_MRELEASE 448
+#define NR_MEMFD_SECRET 447
+#define NR_FCHMODAT2 452
+#define NR_SETXATTRAT 463
+#define NR_REMOVEXATTRAT 466
+#define NR_OPEN_TREE_ATTR 467
+#define NR_FILE_SETATTR 469
 
 /* Nobody who makes clips needs these; exploits do. */
 static const int dangerous[] = {
@@ -201,6 +211,10 @@ static const int dangerous[] = {
     SCMP_SYS(migrate_pages),
     SCMP_SYS(mknod),
     SCMP_SYS(mknodat),
+    SCMP_SYS(fanotify_init),
+    SCMP_SYS(process_madvise),
+    NR_PROCESS_MRELEASE,
+    NR_OPEN_TREE_ATTR,
 };
 
 /* What a step that has its input and its folder has no use for. The worker's own socket is open
@@ -209,6 +223,52 @@ static const int outside[] = {
     SCMP_SYS(socket),   SCMP_SYS(socketpair), SCMP_SYS(connect),   SCMP_SYS(bind),       SCMP_SYS(listen),
     SCMP_SYS(accept),   SCMP_SYS(accept4),    SCMP_SYS(fork),      SCMP_SYS(vfork),      SCMP_SYS(execve),
     SCMP_SYS(execveat), SCMP_SYS(prlimit64),  SCMP_SYS(setrlimit), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
+};
+
+/* What Landlock leaves open, all of it or in its older versions: changing what others own by name,
+ * links to what others may open later, cutting the log that standard error is, and the user's other
+ * processes. */
+static const int beside_landlock[] = {
+    SCMP_SYS(chmod),
+    SCMP_SYS(fchmod),
+    SCMP_SYS(fchmodat),
+    NR_FCHMODAT2,
+    SCMP_SYS(chown),
+    SCMP_SYS(lchown),
+    SCMP_SYS(fchown),
+    SCMP_SYS(fchownat),
+    SCMP_SYS(setxattr),
+    SCMP_SYS(lsetxattr),
+    SCMP_SYS(fsetxattr),
+    NR_SETXATTRAT,
+    SCMP_SYS(removexattr),
+    SCMP_SYS(lremovexattr),
+    SCMP_SYS(fremovexattr),
+    NR_REMOVEXATTRAT,
+    SCMP_SYS(utime),
+    SCMP_SYS(utimes),
+    SCMP_SYS(futimesat),
+    SCMP_SYS(utimensat),
+    SCMP_SYS(truncate),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(fallocate),
+    SCMP_SYS(symlink),
+    SCMP_SYS(symlinkat),
+    SCMP_SYS(link),
+    SCMP_SYS(linkat),
+    SCMP_SYS(setpriority),
+    SCMP_SYS(ioprio_set),
+    NR_FILE_SETATTR,
+    SCMP_SYS(sched_setattr),
+    SCMP_SYS(sched_setparam),
+    SCMP_SYS(sched_setscheduler),
+    SCMP_SYS(sched_setaffinity),
+};
+
+/* Memory that RLIMIT_DATA does not count, some of which outlives the process. */
+static const int uncounted_memory[] = {
+    SCMP_SYS(memfd_create), NR_MEMFD_SECRET,  SCMP_SYS(shmget),  SCMP_SYS(shmat),
+    SCMP_SYS(msgget),       SCMP_SYS(semget), SCMP_SYS(mq_open),
 };
 
 static int deny_all(scmp_filter_ctx filter, const int *calls, size_t count)
@@ -231,7 +291,27 @@ static int deny_children(scmp_filter_ctx filter)
     result = result ? result : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
     result = result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
+    result = result ? result
+                    : seccomp_rule_add(filter, refused, SCMP_SYS(rt_sigqueueinfo), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
+    result = result ? result
+                    : seccomp_rule_add(filter, refused, SCMP_SYS(rt_tgsigqueueinfo), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
     return result ? result : seccomp_rule_add(filter, refused, SCMP_SYS(tkill), 0);
+}
+
+/* All that a step does not need that has its input and its folder. */
+static int seal(scmp_filter_ctx filter)
+{
+    const uint64_t shared = MAP_SHARED | MAP_ANONYMOUS;
+    int result = deny_all(filter, outside, sizeof outside / sizeof *outside);
+    result = result ? result : deny_all(filter, beside_landlock, sizeof beside_landlock / sizeof *beside_landlock);
+    result = result ? result : deny_all(filter, uncounted_memory, sizeof uncounted_memory / sizeof *uncounted_memory);
+    result = result ? result
+                    : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
+                                       SCMP_A3(SCMP_CMP_MASKED_EQ, shared, shared));
+    result = result ? result
+                    : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1,
+                                       SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE));
+    return result ? result : deny_children(filter);
 }
 
 static char *close_calls(const struct cm_sandbox *sandbox)
@@ -249,8 +329,7 @@ static char *close_calls(const struct cm_sandbox *sandbox)
                     : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
                                        SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCSTI));
     if (!result && sandbox->kind == CM_SANDBOX_SEALED) {
-        result = deny_all(filter, outside, sizeof outside / sizeof *outside);
-        result = result ? result : deny_children(filter);
+        result = seal(filter);
     }
     result = result ? result : seccomp_load(filter);
     seccomp_release(filter);

@@ -9,7 +9,7 @@
 
 struct options {
     struct fake_options common;
-    const char *gives, *language;
+    const char *gives, *language, *key, *note;
 };
 
 static const struct cm_option options[] = {
@@ -18,6 +18,8 @@ static const struct cm_option options[] = {
                   "what it gives: words with times, segments, or plain text"),
     CM_OPT_STRING(struct options, language, "language", "",
                   "the language that it says it heard; empty: what was asked for, or en"),
+    CM_OPT_SECRET(struct options, key, "key", 0, "a secret, which it tells everybody"),
+    CM_OPT_SECRET(struct options, note, "note", 0, "another"),
     CM_OPT_END,
 };
 
@@ -110,6 +112,9 @@ static enum cm_verdict transcribe(struct cm_ctx *ctx, const struct cm_stt_reques
     if (fake_is(&fake, "garbage")) {
         emit_garbage(&fake);
         return fake_end(&fake, CM_OK);
+    }
+    if (*own->key || *own->note) {
+        ctx->host->log(ctx, CM_LOG_INFO, "the secrets are %s and %s", own->key, own->note);
     }
     const char *language = *own->language ? own->language : strcmp(ctx->language, "auto") ? ctx->language : "en";
     emit_all(&fake, own->gives);

@@ -26,7 +26,7 @@ const char *step_folder(void)
             perror(folder);
             exit(73);
         }
-        cm_log_open("fuzz", CM_LOG_PLAIN, CM_LOG_ERROR + 1);
+        cm_log_open("fuzz", CM_LOG_PLAIN, getenv("FUZZ_LOG") ? CM_LOG_DEBUG : CM_LOG_ERROR + 1);
     }
     return folder;
 }

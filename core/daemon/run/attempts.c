@@ -25,6 +25,7 @@
 #include "core/daemon/notes.h"
 #include "core/daemon/run/begin.h"
 #include "core/daemon/run/leftovers.h"
+#include "core/daemon/run/watch.h"
 #include "core/daemon/run/workers.h"
 
 #define ATTEMPT_MAGIC 0x636d6174u
@@ -50,6 +51,7 @@ struct attempt {
     enum phase phase;
     struct cm_worker *worker;
     struct event *warn, *deadline, *stall, *kill;
+    struct cm_watch *watch; /* of a confined worker */
     struct cm_done *done;
     int stop_outcome; /* 0: nobody told it to stop */
     char *stop_words;
@@ -119,6 +121,7 @@ static void forget(struct attempt *attempt)
     event_free(attempt->deadline);
     event_free(attempt->stall);
     event_free(attempt->kill);
+    cm_watch_free(attempt->watch);
     cm_action_free(attempt->action);
     cm_done_free(attempt->done);
     free(attempt->stop_words);
@@ -164,6 +167,8 @@ static void finish(struct attempt *attempt, struct cm_done *done, pid_t spared)
         return;
     }
     attempt->phase = LEAVING;
+    cm_watch_free(attempt->watch);
+    attempt->watch = NULL;
     cm_done_free(attempt->done);
     attempt->done = done;
     event_del(attempt->warn);
@@ -351,8 +356,32 @@ static void on_remember(struct attempt *attempt, struct json_object *message)
     cm_notes_remember(attempt->all->daemon->notes, &what, on_remembered, one);
 }
 
+/* What the worker's own checks promise is asked again: the plugin lives in the same process and may have
+ * written this answer. A path elsewhere would be handed, to read, to the next step; only a source has
+ * them. NULL, or what is wrong (malloc'd). */
+static char *check_artifacts(const struct attempt *attempt, const struct cm_done *done)
+{
+    char *error = NULL;
+    for (size_t i = 0; i < done->artifact_count && !error; i++) {
+        const struct cm_done_artifact *one = &done->artifacts[i];
+        struct stat info;
+        if (*one->file == '/') {
+            error =
+                attempt->stage == CM_STAGE_SOURCE ? NULL : cm_format(_("its %s is outside of its folder"), one->role);
+            continue;
+        }
+        char *path = cm_path_join(attempt->folder, one->file);
+        if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size != one->bytes) {
+            error =
+                cm_format(_("its %s is not the file %.80s of %lld bytes"), one->role, one->file, (long long)one->bytes);
+        }
+        free(path);
+    }
+    return error;
+}
+
 /* The answer itself, or the file of the attempt folder that has it. */
-static struct cm_done *decode_done(struct attempt *attempt, struct json_object *message, char **error)
+static struct cm_done *read_done(struct attempt *attempt, struct json_object *message, char **error)
 {
     const char *file = cm_json_text(message, "file", "");
     if (!*file) {
@@ -367,6 +396,17 @@ static struct cm_done *decode_done(struct attempt *attempt, struct json_object *
     struct cm_done *done = whole ? cm_done_decode(whole, error) : NULL;
     json_object_put(whole);
     free(path);
+    return done;
+}
+
+static struct cm_done *decode_done(struct attempt *attempt, struct json_object *message, char **error)
+{
+    struct cm_done *done = read_done(attempt, message, error);
+    *error = done ? check_artifacts(attempt, done) : *error;
+    if (*error) {
+        cm_done_free(done);
+        done = NULL;
+    }
     return done;
 }
 
@@ -408,6 +448,16 @@ static void on_done(struct attempt *attempt, struct json_object *message)
     }
     cm_worker_release(worker);
     finish(attempt, done, alone ? ALONE : pid);
+}
+
+/* The worker took more than it may: that is how it ends, whatever it says. */
+static void on_took(void *arg, const char *words)
+{
+    struct attempt *attempt = attempt_of(arg);
+    cm_done_free(attempt->done);
+    attempt->done = core_done(CM_OUTCOME_CRASHED, CM_REASON_RESOURCE,
+                              cm_format(_("%s was ended in %s: %s"), who(attempt), attempt->start->step, words));
+    cm_worker_signal(attempt->worker, SIGKILL); /* its end reports */
 }
 
 static const struct {
@@ -494,6 +544,10 @@ static void launch(struct attempt *attempt, struct json_object *saved, struct js
         }
         attempt->started_boot_ms = cm_boot_ms();
         set_timer(attempt->deadline, attempt->start->deadline_ms);
+        if (attempt->stage && cm_begin_is_confined(attempt->stage)) {
+            attempt->watch = cm_watch_new(daemon->base, cm_worker_pid(attempt->worker),
+                                          cm_config_memory(daemon->config, attempt->stage), on_took, attempt);
+        }
         if (attempt->start->warn_ms > 0) {
             set_timer(attempt->warn, attempt->start->warn_ms);
         }
