@@ -10,10 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from conftest import STAGE, TOP
+from daemon import Daemon
 
 PAGES = sorted(TOP.glob("docs/**/*.md")) + [TOP / "README.md"]
 WORKER = STAGE / "libexec/clipmaker/clipmaker-worker"
-COMMANDS = "run submit jobs show watch why cancel retry rm resolve status fsck plugins".split()
+COMMANDS = "run submit jobs show watch why cancel retry rm resolve status fsck plugins plugin".split()
 FOLDERS = ("core", "docs", "etc", "plugins", "tests", "debian")
 BUILT = {".so", ".mo"}  # what a path of the tree may name without lying in it
 
@@ -204,3 +205,93 @@ def test_the_template_builds_under_its_own_name(tmp_path):
     assert made.returncode == 0, made.stderr
     described = call(WORKER, "--describe", tmp_path / "template/template.so")
     assert described.returncode == 0 and json.loads(described.stdout)["name"] == "template"
+
+
+# ---- Manual pages --------------------------------------------------------------------------------
+
+MANUALS = sorted(TOP.glob("docs/man/*.[1-8]"))
+
+
+@named(MANUALS)
+def test_manual_page_is_well_formed(page):
+    told = call("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page)
+    assert told.returncode == 0 and not told.stderr, told.stderr
+    if shutil.which("mandoc"):
+        told = call("mandoc", "-T", "lint", "-W", "warning", page)
+        assert told.returncode == 0, told.stdout
+    name = call("lexgrog", page).stdout
+    assert f': "{re.sub("(.ru)?.[1-8]$", "", page.name)} - ' in name, name
+
+
+@named([page for page in MANUALS if ".ru." not in page.name])
+def test_manual_page_has_its_russian_twin(page):
+    """The same options, commands and settings stand in both."""
+    twin = page.with_name(page.stem + ".ru" + page.suffix)
+
+    def marks(path):
+        text = path.read_text().replace("\\-", "-")
+        return set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)), len(re.findall(r"^\.TP", text, re.M))
+    assert marks(page) == marks(twin)
+
+
+def test_manual_pages_have_every_option(helps):
+    words = {name: (TOP / "docs/man" / name).read_text().replace("\\-", "-") for name in ("clipmaker.1", "clipmakerd.8")}
+    for command, options in helps.items():
+        text = words["clipmakerd.8" if command == "clipmakerd" else "clipmaker.1"]
+        missing = [option for option in options if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text)]
+        assert not missing, f"{command}: the manual lacks {missing}"
+    for command in COMMANDS:
+        assert re.search(rf"^\.B {command}\b", words["clipmaker.1"], re.M), command
+
+
+@named(sorted(TOP.glob("docs/man/clipmaker.conf*")))
+def test_manual_page_has_every_setting(page):
+    """Name, type and default as `clipmakerd --settings` has them."""
+    settings = re.findall(r"^(\S+)\s+(\S+)\s+default (\S+)", call(STAGE / "sbin/clipmakerd", "--settings").stdout, re.M)
+    assert len(settings) > 25
+    text = page.read_text().replace("\\-", "-")
+    for name, kind, default in settings:
+        entry = re.search(rf"^\.B {re.escape(name)}\n(.+)$", text, re.M)
+        assert entry, f"{page.name} lacks {name}"
+        assert f"({kind}" in entry[1] and (default == "-" or f" {default})" in entry[1]), f"{page.name}: {entry[0]}"
+
+
+# ---- Completion ----------------------------------------------------------------------------------
+
+def complete(*words, path=None, **more):
+    """What bash would offer for the last word."""
+    script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); eval "_$1 $1"; '
+              '[ ${#COMPREPLY[@]} -eq 0 ] || printf "%s\\n" "${COMPREPLY[@]}"')
+    told = call("bash", "-uc", script, "bash", TOP / "core/ctl/completion.bash", *words,
+                env={"PATH": f"{STAGE}/bin:{STAGE}/sbin:{os.environ['PATH']}"}, **more)
+    assert told.returncode == 0 and not told.stderr.strip(), told.stderr
+    return told.stdout.split()
+
+
+def test_completion_knows_commands_flags_and_plugins(helps):
+    assert set(COMMANDS) <= set(complete("clipmaker", ""))
+    assert complete("clipmaker", "wat") == ["watch"]
+    for command in COMMANDS:
+        assert set(complete("clipmaker", command, "--")) == {flag for flag in helps[command] if flag.startswith("--")}
+    assert set(complete("clipmakerd", "--")) == {flag for flag in helps["clipmakerd"] if flag.startswith("--")}
+    assert complete("clipmaker", "run", "--lang", "") == ["ru", "en", "auto"]
+    assert complete("clipmaker", "plugins", "render") == ["render_ffmpeg"]
+    assert complete("clipmaker", "plugin", "") == ["enable", "disable"]
+    assert complete("clipmaker", "plugin", "enable", "") == ["publish_folder"]
+    assert complete("clipmaker", "resolve", "key", "") == ["absent"]
+
+
+def test_completion_offers_files(tmp_path):
+    (tmp_path / "talk one.mp4").touch()
+    assert " ".join(complete("clipmaker", "run", "ta", cwd=tmp_path)) == "talk one.mp4"
+    assert " ".join(complete("clipmaker", "submit", "--captions", "ta", cwd=tmp_path)) == "talk one.mp4"
+
+
+def test_completion_offers_jobs(tmp_path):
+    daemon = Daemon(tmp_path / "d").start()
+    try:
+        jobs = {daemon.submit(), daemon.submit()}
+        assert set(complete("clipmaker", "show", "--state", daemon.state, "")) == jobs
+        assert complete("clipmaker", "cancel", "--state", daemon.state, min(jobs)[:-1] + "~") == []
+    finally:
+        daemon.kill()
