@@ -9,7 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from conftest import STAGE, TOP
+from conftest import BUILD, STAGE, TOP
 from daemon import Daemon
 
 PAGES = sorted(TOP.glob("docs/**/*.md")) + [TOP / "README.md"]
@@ -154,13 +154,18 @@ def platform():
     thread.join()
 
 
+# clipmaker.pc of the staged tree, with its prefix where it lies.
+AUTHOR = {"PREFIX": str(STAGE), "EXAMPLE": str(TOP / "plugins/template"), "PKG_CONFIG": "pkg-config --define-prefix",
+          "PKG_CONFIG_PATH": str(STAGE / "lib/pkgconfig")}
+
+
 def fenced(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```", (TOP / "docs/plugins.md").read_text(), re.S | re.M)
 
 
 def follow(block, folder):
     """One shell block of the page, in the author's folder."""
-    answer = call("bash", "-euc", block, cwd=folder, env={"PREFIX": str(STAGE)})
+    answer = call("bash", "-euc", block, cwd=folder, env=AUTHOR)
     assert answer.returncode == 0, f"{block}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
 
@@ -168,7 +173,7 @@ def follow(block, folder):
 def test_plugin_page(tmp_path, platform):
     build, describe, one_call = fenced("sh")
     folder = tmp_path / "mine"
-    shutil.copytree(TOP / "plugins/template", folder)
+    folder.mkdir()
     follow(build, folder)
 
     described = json.loads(follow(describe, folder))
@@ -205,6 +210,47 @@ def test_the_template_builds_under_its_own_name(tmp_path):
     assert made.returncode == 0, made.stderr
     described = call(WORKER, "--describe", tmp_path / "template/template.so")
     assert described.returncode == 0 and json.loads(described.stdout)["name"] == "template"
+
+
+@pytest.mark.long
+def test_the_package_way_of_the_plugin_page(tmp_path):
+    """The example as a package, by the debhelper command as it lies here instead of in clipmaker-dev."""
+    where, package = fenced("bash")
+    asked = call("bash", "-euc", where.replace("pkg-config", AUTHOR["PKG_CONFIG"]), env=AUTHOR).stdout.split()
+    assert asked == [str(STAGE / "lib/clipmaker/plugins"), str(STAGE / "etc/clipmaker/plugins-available")]
+
+    folder, tools = tmp_path / "template", tmp_path / "tools"
+    shutil.copytree(TOP / "plugins/template", folder)
+    (tools / "Debian/Debhelper/Sequence").mkdir(parents=True)
+    shutil.copy(TOP / "debian/clipmaker_plugin.pm", tools / "Debian/Debhelper/Sequence")
+    shutil.copy(TOP / "debian/dh_clipmaker_plugin", tools)
+    (folder / "debian/rules").write_text("#!/usr/bin/make -f\n%:\n\tdh $@ --with clipmaker-plugin\n"
+                                         "override_dh_auto_install:\n\tdh_auto_install -- PLUGINS=/usr/lib/clipmaker/plugins"
+                                         " CONFIG=/etc/clipmaker/plugins-available\n")
+    control = folder / "debian/control"
+    control.write_text(control.read_text().replace(" dh-sequence-clipmaker-plugin,\n", ""))
+    made = call("bash", "-euc", package.replace("-b\n", "-b -d\n"), cwd=folder, env={
+        **AUTHOR, "PATH": f"{tools}:{os.environ['PATH']}", "PERL5LIB": str(tools), "DEB_BUILD_OPTIONS": "nostrip noautodbgsym",
+        "DH_AUTOSCRIPTDIR": str(TOP / "debian"), "DH_DATAFILES": ""})
+    assert made.returncode == 0, made.stdout + made.stderr
+    header = (TOP / "core/include/clipmaker/plugin.h").read_text()
+    minor = re.search(r"#define CM_ABI_MINOR (\d+)", header)[1]
+    assert f"clipmaker-plugin-abi-1 (>= 1.{minor})" in made.stdout.splitlines()[-1]
+    [deb] = tmp_path.glob("*.deb")
+    assert 'plugin disable --force "template"' in call("dpkg-deb", "--info", deb, "prerm").stdout
+
+
+def test_a_plugin_without_the_note_makes_no_package(tmp_path):
+    plugins = tmp_path / "debian/example/usr/lib/clipmaker/plugins"
+    plugins.mkdir(parents=True)
+    (tmp_path / "debian/control").write_text("Source: example\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: example\n"
+                                             "Architecture: any\n")
+    shutil.copy(BUILD / "plugins/fake_stt.so", plugins)
+    told = call(TOP / "debian/dh_clipmaker_plugin", cwd=tmp_path)
+    assert told.returncode == 0 and "clipmaker-plugin-abi-1" in (tmp_path / "debian/example.substvars").read_text()
+    assert call("objcopy", "--remove-section", ".note.clipmaker.abi", plugins / "fake_stt.so").returncode == 0
+    told = call(TOP / "debian/dh_clipmaker_plugin", cwd=tmp_path)
+    assert told.returncode != 0 and "fake_stt.so: no section .note.clipmaker.abi" in told.stderr
 
 
 # ---- Manual pages --------------------------------------------------------------------------------
