@@ -23,6 +23,17 @@ pipeline: (
 );
 """
 
+EFFECTS = """language = "en"; slots = 10; max_jobs = 0; min_free = "1MiB"; drain = "1s"; kill_after = "1s";
+worker = "{worker}"; {store}
+warm: {{ idle = "60s"; attempts = 1000000; }};
+plugins: {{ noop: {{ plugin = "{noop}"; limit = 10; }}; effect: {{ plugin = "{effect}"; limit = 10; file = "{file}"; }}; }};
+targets = [ "effect" ];
+pipeline: (
+  {{ step = "clip"; stage = "llm"; use = [ "noop" ]; ask = "clip"; }},
+  {{ step = "post"; stage = "publish"; use = [ "target" ]; after = [ "clip" ]; each = "target"; }}
+);
+"""
+
 
 class Daemon:
     """Everything under `root`; started by start(), gone after kill() or stop()."""

@@ -213,7 +213,7 @@ int main(int argc, char **argv)
                           .in_flight = strtoul(argv[3], NULL, 10),
                           .every_us = rate > 0 ? (int64_t)(1e6 / rate) : 0};
     struct cm_pipeline *pipeline = cm_pipeline_parse(pipeline_text, &error);
-    const struct cm_pipeline *pipelines[] = {pipeline};
+    struct cm_pipeline *const pipelines[] = {pipeline};
     struct cm_instance noop = {.name = "noop", .stage = CM_STAGE_LLM, .limit = (int)strtol(argv[4], NULL, 10)};
     struct cm_engine_config config = {.boot = "01890000-0000-7000-8000-00000000b007",
                                       .seed = 1,

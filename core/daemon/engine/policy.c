@@ -258,6 +258,9 @@ static void settle(const struct cm_policy_case *about, struct cm_decision *decis
     }
     decision->find = !resend;
     again(about, decision, random);
+    if (about->done->outcome == CM_OUTCOME_LOST && !about->losses) {
+        decision->move = CM_POLICY_AT_ONCE; /* it was our daemon that failed: nobody needs a rest */
+    }
 }
 
 /* "Absent" counts only some time after the post was sent, and only when said twice. */
