@@ -319,6 +319,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
         }
         cm_attempts_interrupt(daemon->attempts);
     }
+    cm_attempts_retire_workers(daemon->attempts); /* one that was on its way when it all began came later */
     cm_daemon_pump(daemon);
 }
 

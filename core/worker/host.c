@@ -186,7 +186,8 @@ static void host_progress(struct cm_ctx *ctx, double done)
 
 int cm_host_stopping(struct cm_ctx *ctx)
 {
-    return cm_link_stopping() || (ctx->deadline_utc_ms > 0 && cm_utc_ms() >= ctx->deadline_utc_ms);
+    int64_t deadline_ms = cm_host_of(ctx)->host->deadline_ms;
+    return cm_link_stopping() || (deadline_ms > 0 && now_ms() >= deadline_ms);
 }
 
 static const char *host_output(struct cm_ctx *ctx, const char *name)
@@ -363,7 +364,9 @@ void cm_host_open(struct cm_call *call)
     call->ctx.host = &services;
     call->ctx.instance = cm_json_text(call->begin, "instance", "");
     call->ctx.language = cm_json_text(call->begin, "language", "auto");
-    call->ctx.deadline_utc_ms = cm_json_int(call->begin, "deadline_utc_ms", 0);
+    int64_t deadline_ms = cm_json_int(call->begin, "deadline_ms", 0);
+    call->ctx.deadline_utc_ms = deadline_ms > 0 ? cm_utc_ms() + deadline_ms : 0;
+    call->host->deadline_ms = deadline_ms > 0 ? now_ms() + deadline_ms : 0;
 }
 
 void cm_host_close(struct cm_call *call)

@@ -46,6 +46,7 @@ struct cm_host_call {
     char *words;
     char *disk_words; /* the host itself could not write: outranks what the plugin makes of it */
     int64_t progress_ms;
+    int64_t deadline_ms;                  /* monotonic: whoever sets the clock ends nobody's attempt; 0: none */
     struct json_object *saved, *recalled; /* borrowed from begin */
     struct cm_interval *chunk_speech;     /* stt: what speech() gives */
     size_t chunk_speech_count;

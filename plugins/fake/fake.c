@@ -291,6 +291,11 @@ static enum cm_verdict do_stubborn(struct fake *fake)
     return 0;
 }
 
+void fake_linger(const struct fake *fake)
+{
+    nap(duration_ms(fake->argument, 1000));
+}
+
 /* Works for a while, shows progress, and stops when asked. */
 static enum cm_verdict do_slow(struct fake *fake)
 {
@@ -392,7 +397,8 @@ static const struct {
     {"unsure", CM_UNSURE, CM_REASON_NETWORK, CM_SCOPE_ITEM},
 };
 
-static const char *const left_to_the_stage[] = {"ok", "garbage", "early", "sent", "posted", "lost", "doubt", "blind"};
+static const char *const left_to_the_stage[] = {"ok",   "garbage", "early", "sent",  "posted",
+                                                "lost", "doubt",   "blind", "linger"};
 
 static enum cm_verdict fail_with_scope(const struct fake *fake, enum cm_verdict verdict, enum cm_reason reason,
                                        enum cm_scope scope, int64_t delay_ms)

@@ -39,6 +39,8 @@ int fake_is(const struct fake *fake, const char *act);
 void fake_note(const struct fake *fake, const char *what);
 enum cm_verdict fake_end(const struct fake *fake, enum cm_verdict verdict);
 enum cm_verdict fake_fail(const struct fake *fake, enum cm_verdict verdict, enum cm_reason reason, int64_t delay_ms);
+/* Sleeps as long as the act's argument says. */
+void fake_linger(const struct fake *fake);
 /* Dies the way a plugin dies. */
 void fake_crash(void) __attribute__((noreturn));
 /* Writes a small file into the attempt folder; its name is returned, or NULL. */

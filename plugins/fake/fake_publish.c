@@ -5,6 +5,7 @@
  *   posted   dies after the post            lost     posts, and says that it does not know
  *   doubt    does not post, and says that it does not know
  *   blind    find() says that it cannot tell
+ *   linger   posts, and takes its time before it says so
  *
  * SPDX-License-Identifier: MIT
  */
@@ -128,6 +129,9 @@ static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_reque
     }
     int number = post_once_more(&fake, request);
     die_if(&fake, "posted");
+    if (fake_is(&fake, "linger")) {
+        fake_linger(&fake);
+    }
     if (number == 0) {
         return fake_fail(&fake, CM_HOLD, CM_REASON_RESOURCE, 0);
     }

@@ -6,6 +6,7 @@
 #include <libavutil/imgutils.h>
 #include <libavutil/mem.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 int canvas_make(struct canvas *canvas, int width, int height)

@@ -18,7 +18,7 @@
 struct reader {
     char **error;
     struct json_object *object; /* NULL: everything is absent */
-    char where[64];             /* "captions.words[3]" */
+    char where[80];             /* "captions.words[3]" */
 };
 
 static void complain(struct reader *reader, const char *field, const char *format, ...)

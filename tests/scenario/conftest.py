@@ -54,6 +54,26 @@ def sample_ru():
 
 
 @pytest.fixture
+def daemons(tmp_path):
+    """Makes daemons; after the test each of them must have left nothing behind."""
+    from daemon import Daemon
+    made = []
+
+    def new(**settings):
+        made.append(Daemon(tmp_path / f"d{len(made)}", **settings))
+        return made[-1]
+    yield new
+    try:
+        for daemon in made:
+            if daemon.process and daemon.process.poll() is None:
+                daemon.assert_after()
+    finally:
+        for daemon in made:
+            daemon.kill()
+            daemon.wait(lambda one=daemon: not one.processes(), "the end of every process", 10)
+
+
+@pytest.fixture
 def film():
     """A film of CLIPMAKER_TEST_MEDIA by name; skips where it is absent."""
     def find(name):

@@ -101,7 +101,7 @@ class Daemon:
         self.instances[name] = (plugin, options)
 
     def instance_text(self, name, plugin, options):
-        path = BUILD / f"plugins/{plugin}.so"
+        path = plugin if plugin.startswith("/") else BUILD / f"plugins/{plugin}.so"
         lines = [f'plugin = "{path}";']
         if plugin.startswith("fake_"):
             options = {"tally": str(self.tally), **options}
@@ -284,6 +284,52 @@ class Daemon:
             return os.readlink(fd).startswith(mine)
         except OSError:
             return False
+
+    # ---- What must hold after everything
+
+    def rows(self):
+        """What all jobs have of artifacts, effects and attempts; asked of the running daemon."""
+        found = {"artifacts": [], "effects": [], "attempts": [], "tasks": []}
+        for job in self.ask("jobs", limit=1000)["jobs"]:
+            shown = self.show(job["id"])
+            for kind, rows in found.items():
+                rows.extend(shown[kind])
+        return found
+
+    def is_idle(self):
+        status = self.ask("status")
+        return not status["running"] and not any(one["running"] for one in status["instances"])
+
+    def assert_ledger(self, rows):
+        """(ii), (iii): one post under a key, each with a row, and nothing confirmed that is not there."""
+        posts = [path.name for folder in self.root.glob("platform*") for path in folder.iterdir()]
+        posts += [path.name for path in self.blind.iterdir()]
+        assert all(name.endswith(".1") for name in posts), posts
+        keys = {effect["key"] for effect in rows["effects"]}
+        assert {name[:-2] for name in posts} <= keys
+        confirmed = {one["post_id"] for one in rows["effects"]
+                     if one["state"] == "confirmed" and one["url"].startswith("fake://")}
+        assert confirmed <= set(posts), (confirmed, posts)
+
+    def assert_folders(self, rows):
+        """Only what an accepted attempt left: nothing of those that failed, were lost or killed."""
+        kept = {str(pathlib.Path(one["path"]).parent) for one in rows["artifacts"]}
+        self.wait(lambda: {str(path) for path in self.state.glob("jobs/*/*")} <= kept,
+                  "the end of the folders of failed attempts", 5)
+
+    def assert_after(self):
+        """At the end of a scenario: every job over or held by name, no slot, token, process or folder left, a sound
+        store, nothing doubled."""
+        self.wait(self.is_idle, "the end of the last attempt", 10)
+        for job in self.ask("jobs", limit=1000)["jobs"]:
+            assert job["state"] in OVER or (job["held"] and job["reason"]), job
+        rows = self.rows()
+        assert all(one["verdict"] for one in rows["attempts"]), rows["attempts"]
+        self.assert_ledger(rows)
+        self.assert_folders(rows)
+        self.fsck()
+        assert self.stop() == 0
+        self.assert_clean()
 
     def assert_clean(self):
         """After the daemon ended: no process, a sound store, nothing posted twice."""

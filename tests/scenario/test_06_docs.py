@@ -9,11 +9,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from conftest import STAGE, TOP
+from conftest import BUILD, STAGE, TOP
+from daemon import Daemon
 
 PAGES = sorted(TOP.glob("docs/**/*.md")) + [TOP / "README.md"]
 WORKER = STAGE / "libexec/clipmaker/clipmaker-worker"
-COMMANDS = "run submit jobs show watch why cancel retry rm resolve status fsck plugins".split()
+COMMANDS = "run submit jobs show watch why cancel retry rm resolve status fsck plugins plugin".split()
 FOLDERS = ("core", "docs", "etc", "plugins", "tests", "debian")
 BUILT = {".so", ".mo"}  # what a path of the tree may name without lying in it
 
@@ -153,13 +154,18 @@ def platform():
     thread.join()
 
 
+# clipmaker.pc of the staged tree, with its prefix where it lies.
+AUTHOR = {"PREFIX": str(STAGE), "EXAMPLE": str(TOP / "plugins/template"), "PKG_CONFIG": "pkg-config --define-prefix",
+          "PKG_CONFIG_PATH": str(STAGE / "lib/pkgconfig")}
+
+
 def fenced(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```", (TOP / "docs/plugins.md").read_text(), re.S | re.M)
 
 
 def follow(block, folder):
     """One shell block of the page, in the author's folder."""
-    answer = call("bash", "-euc", block, cwd=folder, env={"PREFIX": str(STAGE)})
+    answer = call("bash", "-euc", block, cwd=folder, env=AUTHOR)
     assert answer.returncode == 0, f"{block}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
 
@@ -167,7 +173,7 @@ def follow(block, folder):
 def test_plugin_page(tmp_path, platform):
     build, describe, one_call = fenced("sh")
     folder = tmp_path / "mine"
-    shutil.copytree(TOP / "plugins/template", folder)
+    folder.mkdir()
     follow(build, folder)
 
     described = json.loads(follow(describe, folder))
@@ -204,3 +210,134 @@ def test_the_template_builds_under_its_own_name(tmp_path):
     assert made.returncode == 0, made.stderr
     described = call(WORKER, "--describe", tmp_path / "template/template.so")
     assert described.returncode == 0 and json.loads(described.stdout)["name"] == "template"
+
+
+@pytest.mark.long
+def test_the_package_way_of_the_plugin_page(tmp_path):
+    """The example as a package, by the debhelper command as it lies here instead of in clipmaker-dev."""
+    where, package = fenced("bash")
+    asked = call("bash", "-euc", where.replace("pkg-config", AUTHOR["PKG_CONFIG"]), env=AUTHOR).stdout.split()
+    assert asked == [str(STAGE / "lib/clipmaker/plugins"), str(STAGE / "etc/clipmaker/plugins-available")]
+
+    folder, tools = tmp_path / "template", tmp_path / "tools"
+    shutil.copytree(TOP / "plugins/template", folder)
+    (tools / "Debian/Debhelper/Sequence").mkdir(parents=True)
+    shutil.copy(TOP / "debian/clipmaker_plugin.pm", tools / "Debian/Debhelper/Sequence")
+    shutil.copy(TOP / "debian/dh_clipmaker_plugin", tools)
+    (folder / "debian/rules").write_text("#!/usr/bin/make -f\n%:\n\tdh $@ --with clipmaker-plugin\n"
+                                         "override_dh_auto_install:\n\tdh_auto_install -- PLUGINS=/usr/lib/clipmaker/plugins"
+                                         " CONFIG=/etc/clipmaker/plugins-available\n")
+    control = folder / "debian/control"
+    control.write_text(control.read_text().replace(" dh-sequence-clipmaker-plugin,\n", ""))
+    made = call("bash", "-euc", package.replace("-b\n", "-b -d\n"), cwd=folder, env={
+        **AUTHOR, "PATH": f"{tools}:{os.environ['PATH']}", "PERL5LIB": str(tools), "DEB_BUILD_OPTIONS": "nostrip noautodbgsym",
+        "DH_AUTOSCRIPTDIR": str(TOP / "debian"), "DH_DATAFILES": ""})
+    assert made.returncode == 0, made.stdout + made.stderr
+    header = (TOP / "core/include/clipmaker/plugin.h").read_text()
+    minor = re.search(r"#define CM_ABI_MINOR (\d+)", header)[1]
+    assert f"clipmaker-plugin-abi-1 (>= 1.{minor})" in made.stdout.splitlines()[-1]
+    [deb] = tmp_path.glob("*.deb")
+    assert 'plugin disable --force "template"' in call("dpkg-deb", "--info", deb, "prerm").stdout
+
+
+def test_a_plugin_without_the_note_makes_no_package(tmp_path):
+    plugins = tmp_path / "debian/example/usr/lib/clipmaker/plugins"
+    plugins.mkdir(parents=True)
+    (tmp_path / "debian/control").write_text("Source: example\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: example\n"
+                                             "Architecture: any\n")
+    shutil.copy(BUILD / "plugins/fake_stt.so", plugins)
+    told = call(TOP / "debian/dh_clipmaker_plugin", cwd=tmp_path)
+    assert told.returncode == 0 and "clipmaker-plugin-abi-1" in (tmp_path / "debian/example.substvars").read_text()
+    assert call("objcopy", "--remove-section", ".note.clipmaker.abi", plugins / "fake_stt.so").returncode == 0
+    told = call(TOP / "debian/dh_clipmaker_plugin", cwd=tmp_path)
+    assert told.returncode != 0 and "fake_stt.so: no section .note.clipmaker.abi" in told.stderr
+
+
+# ---- Manual pages --------------------------------------------------------------------------------
+
+MANUALS = sorted(TOP.glob("docs/man/*.[1-8]"))
+
+
+@named(MANUALS)
+def test_manual_page_is_well_formed(page):
+    told = call("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page)
+    assert told.returncode == 0 and not told.stderr, told.stderr
+    if shutil.which("mandoc"):
+        told = call("mandoc", "-T", "lint", "-W", "warning", page)
+        assert told.returncode == 0, told.stdout
+    name = call("lexgrog", page).stdout
+    assert f': "{re.sub("(.ru)?.[1-8]$", "", page.name)} - ' in name, name
+
+
+@named([page for page in MANUALS if ".ru." not in page.name])
+def test_manual_page_has_its_russian_twin(page):
+    """The same options, commands and settings stand in both."""
+    twin = page.with_name(page.stem + ".ru" + page.suffix)
+
+    def marks(path):
+        text = path.read_text().replace("\\-", "-")
+        return set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)), len(re.findall(r"^\.TP", text, re.M))
+    assert marks(page) == marks(twin)
+
+
+def test_manual_pages_have_every_option(helps):
+    words = {name: (TOP / "docs/man" / name).read_text().replace("\\-", "-") for name in ("clipmaker.1", "clipmakerd.8")}
+    for command, options in helps.items():
+        text = words["clipmakerd.8" if command == "clipmakerd" else "clipmaker.1"]
+        missing = [option for option in options if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text)]
+        assert not missing, f"{command}: the manual lacks {missing}"
+    for command in COMMANDS:
+        assert re.search(rf"^\.B {command}\b", words["clipmaker.1"], re.M), command
+
+
+@named(sorted(TOP.glob("docs/man/clipmaker.conf*")))
+def test_manual_page_has_every_setting(page):
+    """Name, type and default as `clipmakerd --settings` has them."""
+    settings = re.findall(r"^(\S+)\s+(\S+)\s+default (\S+)", call(STAGE / "sbin/clipmakerd", "--settings").stdout, re.M)
+    assert len(settings) > 25
+    text = page.read_text().replace("\\-", "-")
+    for name, kind, default in settings:
+        entry = re.search(rf"^\.B {re.escape(name)}\n(.+)$", text, re.M)
+        assert entry, f"{page.name} lacks {name}"
+        assert f"({kind}" in entry[1] and (default == "-" or f" {default})" in entry[1]), f"{page.name}: {entry[0]}"
+
+
+# ---- Completion ----------------------------------------------------------------------------------
+
+def complete(*words, path=None, **more):
+    """What bash would offer for the last word."""
+    script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); eval "_$1 $1"; '
+              '[ ${#COMPREPLY[@]} -eq 0 ] || printf "%s\\n" "${COMPREPLY[@]}"')
+    told = call("bash", "-uc", script, "bash", TOP / "core/ctl/completion.bash", *words,
+                env={"PATH": f"{STAGE}/bin:{STAGE}/sbin:{os.environ['PATH']}"}, **more)
+    assert told.returncode == 0 and not told.stderr.strip(), told.stderr
+    return told.stdout.split()
+
+
+def test_completion_knows_commands_flags_and_plugins(helps):
+    assert set(COMMANDS) <= set(complete("clipmaker", ""))
+    assert complete("clipmaker", "wat") == ["watch"]
+    for command in COMMANDS:
+        assert set(complete("clipmaker", command, "--")) == {flag for flag in helps[command] if flag.startswith("--")}
+    assert set(complete("clipmakerd", "--")) == {flag for flag in helps["clipmakerd"] if flag.startswith("--")}
+    assert complete("clipmaker", "run", "--lang", "") == ["ru", "en", "auto"]
+    assert complete("clipmaker", "plugins", "render") == ["render_ffmpeg"]
+    assert complete("clipmaker", "plugin", "") == ["enable", "disable"]
+    assert complete("clipmaker", "plugin", "enable", "") == ["publish_folder"]
+    assert complete("clipmaker", "resolve", "key", "") == ["absent"]
+
+
+def test_completion_offers_files(tmp_path):
+    (tmp_path / "talk one.mp4").touch()
+    assert " ".join(complete("clipmaker", "run", "ta", cwd=tmp_path)) == "talk one.mp4"
+    assert " ".join(complete("clipmaker", "submit", "--captions", "ta", cwd=tmp_path)) == "talk one.mp4"
+
+
+def test_completion_offers_jobs(tmp_path):
+    daemon = Daemon(tmp_path / "d").start()
+    try:
+        jobs = {daemon.submit(), daemon.submit()}
+        assert set(complete("clipmaker", "show", "--state", daemon.state, "")) == jobs
+        assert complete("clipmaker", "cancel", "--state", daemon.state, min(jobs)[:-1] + "~") == []
+    finally:
+        daemon.kill()

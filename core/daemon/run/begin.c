@@ -152,7 +152,7 @@ static void put_task(struct json_object *message, const struct cm_begin *begin, 
     put_text(message, "instance", start->instance);
     put_text(message, "language", start->language);
     put_number(message, "warn_ms", start->warn_ms);
-    put_number(message, "deadline_utc_ms", cm_utc_ms() + start->deadline_ms);
+    put_number(message, "deadline_ms", start->deadline_ms);
     put_text(message, "dir", begin->folder);
     put_text(message, "source", start->source);
     json_object_object_add(message, "params", object_of(start->params));

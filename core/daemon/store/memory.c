@@ -266,12 +266,9 @@ static int asks_about_jobs(const struct cm_query *query)
 /* Whether the job with this id (of `length` bytes) is there and is one of those asked about. */
 static int job_id_matches(const struct memory *memory, const char *id, size_t length, const struct cm_query *query)
 {
-    char most[64], *copy = length < sizeof most ? most : cm_alloc(length + 1);
-    memcpy(copy, id, length);
-    copy[length] = '\0';
+    char *copy = cm_strndup(id, length);
     const struct cm_job_row *job = find_row(memory, CM_TABLE_JOB, &(struct cm_job_row){.id = copy});
-    if (copy != most)
-        free(copy);
+    free(copy);
     return job && job_matches(job, query);
 }
 
