@@ -17,7 +17,7 @@ static const char *some_job(struct sim_world *world)
 
 static int nothing_in_flight(const struct sim_world *world)
 {
-    return !cm_store_memory_pending(world->store) && !world->word_count && !world->oracle->noted_count;
+    return !sim_store_pending(world->store) && !world->word_count && !world->oracle->noted_count;
 }
 
 static void configure(struct sim_world *world, int restore)
@@ -67,7 +67,7 @@ static void interfere(struct sim_world *world)
     copy->due_ms = world->now.utc_ms + 1000;
     struct cm_change_set *set = cm_change_set_new(((uint64_t)1 << 41) + world->steps);
     cm_change_put(set, CM_TABLE_TASK, copy);
-    cm_store_apply(world->store, &set, 1);
+    sim_store_apply(world->store, &set, 1);
     sim_oracle_trust(world->oracle, CM_TABLE_TASK, copy);
     sim_commit(world, 1);
     world->word_count = 0; /* that word is not for our engine */
@@ -161,7 +161,7 @@ static void store_away(struct sim_world *world)
 {
     sim_say(world, "the store is away");
     world->store_away = 1 + sim_below(&world->random, 20);
-    if (cm_store_memory_pending(world->store)) {
+    if (sim_store_pending(world->store)) {
         cm_engine_applied(world->engine, world->now, 0, CM_APPLIED_UNAVAILABLE);
     }
 }

@@ -474,6 +474,25 @@ const char *sim_oracle_applied(struct sim_oracle *oracle, uint64_t set, int appl
     return wrong;
 }
 
+const char *sim_oracle_compare(struct sim_oracle *oracle, enum cm_table table, const void *row)
+{
+    struct key key = key_of(table, row);
+    const struct cm_row_type *type = cm_row_type(table);
+    const void *known = seen(oracle, table, key.text);
+    if (!known) {
+        return problem(oracle, "the store has %s %s, which was never durable", type->name, key.text);
+    }
+    for (size_t i = 0; i < type->column_count; i++) {
+        const struct cm_column *column = &type->columns[i];
+        int same = column->type == CM_COLUMN_INT ? cm_row_int(row, column) == cm_row_int(known, column)
+                                                 : !strcmp(cm_row_string(row, column), cm_row_string(known, column));
+        if (!same) {
+            return problem(oracle, "%s of %s %s is not what was durable", column->name, type->name, key.text);
+        }
+    }
+    return NULL;
+}
+
 /* ---- The end --------------------------------------------------------------------------------- */
 
 /* The keys that the accepted attempt of this task made; NULL when it did not succeed. */

@@ -29,6 +29,8 @@ void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
 const char *sim_oracle_applied(struct sim_oracle *oracle, uint64_t set, int applied);
 void sim_oracle_crash(struct sim_oracle *oracle); /* what was not committed never was */
 void sim_oracle_answer(struct sim_oracle *oracle, const char *task, int64_t fence, char **keys, size_t count);
+/* A row of the store: what is wrong with it, or NULL. */
+const char *sim_oracle_compare(struct sim_oracle *oracle, enum cm_table table, const void *row);
 /* When everything is over. What is wrong, or NULL. */
 const char *sim_oracle_final(struct sim_oracle *oracle);
 

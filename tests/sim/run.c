@@ -29,7 +29,7 @@ static int all_over(const struct sim_world *world)
 /* What still happens has happened: nobody works, nothing is on its way. */
 static int is_quiet(const struct sim_world *world)
 {
-    return !world->worker_count && !world->word_count && !cm_store_memory_pending(world->store) &&
+    return !world->worker_count && !world->word_count && !sim_store_pending(world->store) &&
            !world->oracle->noted_count;
 }
 
@@ -47,7 +47,7 @@ static void calm_down(struct sim_world *world)
             return;
         }
         sim_hand_over(world);
-        if (cm_store_memory_pending(world->store) || world->word_count) {
+        if (sim_store_pending(world->store) || world->word_count) {
             continue;
         }
         if (!sim_advance(world)) {
@@ -114,7 +114,10 @@ static void check_end(struct sim_world *world)
         sim_fail(world, "idle, but %zu run and %zu jobs are open", cm_engine_running(world->engine),
                  cm_engine_job_count(world->engine));
     }
-    if (cm_store_check(world->store, NULL, found, world)) {
+    if (sim_store_is_real(world->store)) {
+        sim_compare(world);
+    }
+    if (cm_store_check(sim_store_real(world->store), NULL, found, world)) {
         longjmp(world->failed, 1);
     }
 }
@@ -141,6 +144,8 @@ int sim_run(const struct sim_options *options, uint64_t seed, struct sim_totals 
     totals->attempts += world->attempts;
     totals->sets += world->sets;
     totals->crashes += world->crashes;
+    totals->torn += world->torn;
+    totals->survived += world->survived;
     totals->posts += world->platform->count;
     totals->repeats += world->platform->repeats;
     totals->failures += failed != 0;

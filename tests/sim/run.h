@@ -12,11 +12,12 @@
 struct sim_options {
     size_t steps; /* of chaos in each schedule, before it calms down */
     int verbose;
-    char *ways; /* SIM_WAYS marks: which ways from state to state were gone; shared by all processes */
+    const char *folder; /* of the SQLite store; NULL: in memory */
+    char *ways;         /* SIM_WAYS marks: which ways from state to state were gone; shared by all processes */
 };
 
 struct sim_totals {
-    size_t schedules, steps, attempts, sets, crashes, posts, repeats, failures;
+    size_t schedules, steps, attempts, sets, crashes, torn, survived, posts, repeats, failures;
 };
 
 /* 0, or not after printing what went wrong and with which seed. */

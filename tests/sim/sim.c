@@ -11,12 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/common/text.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/run.h"
 
 #define JOBS_MAX 64
 
 struct choice {
     struct sim_options options;
+    int sqlite;
     uint64_t first, last;
     size_t jobs;
     int64_t seconds; /* run no longer than that; 0: all seeds */
@@ -52,21 +55,41 @@ static int64_t seconds_now(void)
 
 /* ---- Processes ------------------------------------------------------------------------------- */
 
+/* For the SQLite file: in memory where there is such a place, for the cuts are our own. */
+static char *make_folder(void)
+{
+    const char *given = getenv("TMPDIR"), *place = given ? given : !access("/dev/shm", W_OK) ? "/dev/shm" : "/tmp";
+    char *folder = cm_format("%s/clipmaker-sim.XXXXXX", place);
+    if (!mkdtemp(folder)) {
+        perror(folder);
+        exit(73);
+    }
+    sim_disk_install();
+    return folder;
+}
+
 /* Every `jobs`-th seed, from the one of this process on. */
 static void run_seeds(const struct choice *choice, size_t job, struct shared *shared)
 {
+    struct sim_options options = choice->options;
+    char *folder = choice->sqlite ? make_folder() : NULL;
+    options.folder = folder;
     int64_t until = choice->seconds ? seconds_now() + choice->seconds : INT64_MAX;
     signal(SIGABRT, aborted);
     signal(SIGSEGV, aborted);
     for (uint64_t seed = choice->first + job; seed <= choice->last && !shared->stop; seed += choice->jobs) {
         seed_high = (sig_atomic_t)(seed >> 24);
         seed_low = (sig_atomic_t)(seed & 0xffffff);
-        if (sim_run(&choice->options, seed, &shared->totals[job]) && !choice->keep_going) {
+        if (sim_run(&options, seed, &shared->totals[job]) && !choice->keep_going) {
             shared->stop = 1;
         }
         if (until != INT64_MAX && seconds_now() >= until) {
-            return;
+            break;
         }
+    }
+    if (folder) {
+        rmdir(folder);
+        free(folder);
     }
 }
 
@@ -108,6 +131,8 @@ static struct sim_totals add_up(const struct shared *shared)
         all.attempts += one->attempts;
         all.sets += one->sets;
         all.crashes += one->crashes;
+        all.torn += one->torn;
+        all.survived += one->survived;
         all.posts += one->posts;
         all.repeats += one->repeats;
         all.failures += one->failures;
@@ -120,7 +145,7 @@ static struct sim_totals add_up(const struct shared *shared)
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seed N | --seeds A..B] [--steps N] [--jobs N] [--for SECONDS] [--keep-going] "
-                    "[--verbose]\n");
+                    "[--sqlite] [--verbose]\n");
     return 64;
 }
 
@@ -130,6 +155,10 @@ static int read_option(struct choice *choice, const char *name, const char *valu
     char *end = NULL;
     if (!strcmp(name, "--verbose")) {
         choice->options.verbose = 1;
+        return 1;
+    }
+    if (!strcmp(name, "--sqlite")) {
+        choice->sqlite = 1;
         return 1;
     }
     if (!strcmp(name, "--keep-going")) {
@@ -185,8 +214,11 @@ int main(int argc, char **argv)
         ways += shared->ways[i] != 0;
     }
     printf("sim: %zu schedules, %zu steps, %zu attempts, %zu change sets, %zu crashes of the daemon, %zu posts, "
-           "%zu resends recognised, %zu ways from state to state, %lld s, %zu failed\n",
-           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, ways,
-           (long long)(seconds_now() - begun), all.failures + dead);
+           "%zu resends recognised, %zu ways from state to state",
+           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, ways);
+    if (choice.sqlite) {
+        printf(", %zu sets cut in their commit, %zu of them durable", all.torn, all.survived);
+    }
+    printf(", %lld s, %zu failed\n", (long long)(seconds_now() - begun), all.failures + dead);
     return all.failures + dead ? 1 : 0;
 }

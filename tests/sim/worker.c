@@ -307,10 +307,10 @@ static char *saved_upload(struct sim_world *world, const struct sim_worker *work
 {
     struct recall recall = {0};
     char *owner = cm_format("task %s/%s/%s", worker->job, worker->step, worker->item);
-    if (!cm_store_memory_pending(world->store)) {
+    if (!sim_store_pending(world->store)) {
         struct cm_query query = {.table = CM_TABLE_NOTE, .job = owner};
-        cm_store_query(world->store, &query, recalled, &recall);
-        cm_store_dispatch(world->store);
+        sim_store_query(world->store, &query, recalled, &recall);
+        sim_store_dispatch(world->store);
     }
     free(owner);
     return recall.value;
@@ -331,7 +331,7 @@ static void begin_publish(struct sim_world *world, struct sim_worker *worker)
         ask_sending(world, worker);
         return;
     }
-    if (cm_store_memory_pending(world->store)) {
+    if (sim_store_pending(world->store)) {
         worker->at_ms = world->now.utc_ms + 1; /* reading comes after what is being written */
         return;
     }

@@ -174,15 +174,16 @@ void sim_hand_over(struct sim_world *world)
             sim_oracle_note(world->oracle, sets[i]);
         }
         world->sets += count;
-        cm_store_apply(world->store, sets, count);
+        sim_store_apply(world->store, sets, count);
     }
 }
 
 void sim_commit(struct sim_world *world, size_t count)
 {
-    for (size_t i = 0; i < count && cm_store_memory_pending(world->store); i++) {
-        cm_store_memory_commit(world->store, 1);
-        cm_store_dispatch(world->store);
+    size_t together = sim_store_is_real(world->store) ? count : 1;
+    for (size_t i = 0; i < count && sim_store_pending(world->store); i += together) {
+        sim_store_commit(world->store, together);
+        sim_store_dispatch(world->store);
     }
 }
 
@@ -204,9 +205,9 @@ void sim_load(struct sim_world *world, const char *job)
     world->loads_open += 7; /* several loads at once recover together, when all have come */
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         struct cm_query query = {.table = tables[i], .job = job, .unfinished = job == NULL};
-        cm_store_query(world->store, &query, loaded, world);
+        sim_store_query(world->store, &query, loaded, world);
     }
-    cm_store_dispatch(world->store);
+    sim_store_dispatch(world->store);
 }
 
 /* ---- What the engine allows ------------------------------------------------------------------ */
@@ -319,19 +320,74 @@ static void new_engine(struct sim_world *world)
     struct cm_boot_row boot = {world->boot_name, (char *)"host", 1, world->now.utc_ms, 0};
     struct cm_change_set *set = cm_change_set_new((uint64_t)1 << 40 | (uint64_t)world->boot);
     cm_change_put(set, CM_TABLE_BOOT, &boot);
-    cm_store_apply(world->store, &set, 1);
-    cm_store_memory_commit(world->store, 1);
+    sim_store_apply(world->store, &set, 1);
+    sim_store_commit(world->store, 1);
     world->engine = cm_engine_new(&config);
     memset(world->last_start_ms, 0, sizeof world->last_start_ms);
+}
+
+/* A set was in the middle of a commit: the file tells whether it is durable. */
+static void survived(void *arg, uint64_t set, int is_there)
+{
+    struct sim_world *world = arg;
+    const char *wrong = sim_oracle_applied(world->oracle, set, is_there);
+    sim_say(world, "set %llu %s", (unsigned long long)set, is_there ? "survived" : "is lost");
+    world->torn++;
+    world->survived += is_there;
+    if (wrong) {
+        sim_fail(world, "after a crash: %s", wrong);
+    }
+}
+
+struct comparison {
+    struct sim_world *world;
+    size_t count;
+};
+
+static void compare_row(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct comparison *comparison = arg;
+    struct sim_world *world = comparison->world;
+    const char *wrong = row ? sim_oracle_compare(world->oracle, table, row) : NULL;
+    comparison->count += row != NULL;
+    if (wrong || (error && *error)) {
+        sim_fail(world, "%s", wrong ? wrong : error);
+    }
+}
+
+/* Every row that was reported durable is there as it was, and no other. */
+void sim_compare(struct sim_world *world)
+{
+    static const enum cm_table tables[] = {CM_TABLE_JOB, CM_TABLE_TASK, CM_TABLE_ATTEMPT, CM_TABLE_EFFECT};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        struct comparison comparison = {world, 0};
+        struct cm_query query = {.table = tables[i]};
+        sim_store_query(world->store, &query, compare_row, &comparison);
+        sim_store_dispatch(world->store);
+        if (comparison.count != world->oracle->tables[tables[i]].count) {
+            sim_fail(world, "the store has %zu rows of table %s, and %zu were reported durable", comparison.count,
+                     cm_row_type(tables[i])->name, world->oracle->tables[tables[i]].count);
+        }
+    }
 }
 
 void sim_crash(struct sim_world *world)
 {
     sim_say(world, "CRASH of the daemon");
     world->crashes++;
+    if (sim_store_is_real(world->store)) {
+        sim_hand_over(world); /* the more is cut in the middle of its commit */
+    }
     cm_engine_free(world->engine);
-    cm_store_memory_crash(world->store);
+    world->engine = NULL;
+    const char *wrong = sim_store_crash(world->store, &world->random, survived, world);
+    if (wrong) {
+        sim_fail(world, "after a crash: %s", wrong);
+    }
     sim_oracle_crash(world->oracle);
+    if (sim_store_is_real(world->store)) {
+        sim_compare(world);
+    }
     world->word_count = 0;
     world->loads_open = 0;
     world->store_away = 0;
@@ -363,8 +419,7 @@ struct sim_world *sim_world_new(uint64_t seed, const struct sim_options *options
     world->plan = sim_plan_new(&world->random);
     world->oracle = sim_oracle_new(world->plan->pipeline, options->ways);
     world->platform = sim_platform_new();
-    world->store = cm_store_memory_open(applied, world);
-    cm_store_memory_manual(world->store, 1);
+    world->store = sim_store_open(options->folder, applied, world);
     new_engine(world);
     sim_say(world, "%s", world->plan->pipeline->json);
     for (size_t i = 0; i < world->plan->job_count; i++) {
@@ -384,7 +439,7 @@ void sim_world_free(struct sim_world *world)
     for (size_t i = 0; i < world->event_count; i++) {
         sim_event_free(world->events[i]);
     }
-    cm_store_close(world->store);
+    sim_store_close(world->store);
     sim_oracle_free(world->oracle);
     sim_platform_free(world->platform);
     sim_plan_free(world->plan);

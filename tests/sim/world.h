@@ -13,6 +13,7 @@
 #include "tests/sim/plan.h"
 #include "tests/sim/platform.h"
 #include "tests/sim/run.h"
+#include "tests/sim/store.h"
 
 enum sim_phase {
     SIM_WORK = 1, /* until it ends */
@@ -61,7 +62,7 @@ struct sim_world {
     struct sim_random random;
     struct sim_plan *plan;
     struct cm_engine *engine;
-    struct cm_store *store;
+    struct sim_store *store;
     struct sim_oracle *oracle;
     struct sim_platform *platform;
     struct cm_now now;
@@ -77,6 +78,7 @@ struct sim_world {
     int64_t last_start_ms[32];
     uint64_t number;
     size_t steps, crashes, attempts, sets;
+    size_t torn, survived; /* sets in the middle of a commit at a crash, and those that are there after it */
     int loads_open;
     jmp_buf failed;
     char failure[512];
@@ -94,6 +96,7 @@ void sim_commit(struct sim_world *world, size_t count);
 void sim_deliver(struct sim_world *world, size_t count); /* the store's words, and what they allow */
 void sim_dispatch(struct sim_world *world);
 void sim_crash(struct sim_world *world);
+void sim_compare(struct sim_world *world); /* the store with what the oracle knows to be durable */
 void sim_load(struct sim_world *world, const char *job);
 int sim_advance(struct sim_world *world); /* to the next thing that happens; 0: nothing ever will */
 void sim_event_free(struct sim_event *event);

@@ -132,25 +132,25 @@ static void record_attempt(struct cm_turn *turn, struct cm_task *task, const str
 
 static void accept_artifacts(struct cm_turn *turn, struct cm_task *task, const struct cm_done *done)
 {
-    struct cm_artifact_row *row = cm_row_new(CM_TABLE_ARTIFACT);
-    cm_row_text(&row->job, task->row->job);
-    cm_row_text(&row->step, task->row->step);
-    cm_row_text(&row->item, task->row->item);
-    row->fence = task->row->fence;
     for (size_t i = 0; i < done->artifact_count; i++) {
         const struct cm_done_artifact *one = &done->artifacts[i];
         char *path = *one->file == '/' ? cm_strdup(one->file) : cm_format("%s/%s", task->attempt->folder, one->file);
-        cm_row_text(&row->role, one->role);
-        cm_row_text(&row->key, one->key);
-        cm_row_text(&row->path, path);
-        cm_row_text(&row->sha256, one->sha256);
-        cm_row_text(&row->facts, one->facts);
-        row->bytes = one->bytes;
-        cm_change_put(turn->set, CM_TABLE_ARTIFACT, row);
-        cm_task_add_artifact(task, row);
+        struct cm_artifact_row row = {
+            .job = task->row->job,
+            .step = task->row->step,
+            .item = task->row->item,
+            .fence = task->row->fence,
+            .role = one->role,
+            .key = one->key,
+            .path = path,
+            .bytes = one->bytes,
+            .sha256 = one->sha256,
+            .facts = one->facts,
+        };
+        cm_change_put(turn->set, CM_TABLE_ARTIFACT, &row);
+        cm_task_add_artifact(task, &row);
         free(path);
     }
-    cm_row_free(CM_TABLE_ARTIFACT, row);
 }
 
 /* The keys that it made are kept even where no task has them yet. */
@@ -160,18 +160,14 @@ static void accept_children(struct cm_turn *turn, struct cm_task *task, const st
         return;
     }
     struct cm_text list = {0};
-    struct cm_note_row *note = cm_row_new(CM_TABLE_NOTE);
     char *owner = cm_format("task %s/%s", task->row->job, task->name);
     cm_task_set_children(task, done->children, done->child_count);
     for (size_t i = 0; i < done->child_count; i++) {
         cm_text_addf(&list, "%s%s", i ? " " : "", done->children[i]);
     }
     char *value = cm_text_take(&list);
-    cm_row_text(&note->owner, owner);
-    cm_row_text(&note->name, CM_NOTE_CHILDREN);
-    cm_row_text(&note->value, value);
-    cm_change_put(turn->set, CM_TABLE_NOTE, note);
-    cm_row_free(CM_TABLE_NOTE, note);
+    struct cm_note_row note = {.owner = owner, .name = (char *)CM_NOTE_CHILDREN, .value = value};
+    cm_change_put(turn->set, CM_TABLE_NOTE, &note);
     free(owner);
     free(value);
 }

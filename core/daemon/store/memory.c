@@ -266,9 +266,12 @@ static int asks_about_jobs(const struct cm_query *query)
 /* Whether the job with this id (of `length` bytes) is there and is one of those asked about. */
 static int job_id_matches(const struct memory *memory, const char *id, size_t length, const struct cm_query *query)
 {
-    char *copy = cm_strndup(id, length);
+    char most[64], *copy = length < sizeof most ? most : cm_alloc(length + 1);
+    memcpy(copy, id, length);
+    copy[length] = '\0';
     const struct cm_job_row *job = find_row(memory, CM_TABLE_JOB, &(struct cm_job_row){.id = copy});
-    free(copy);
+    if (copy != most)
+        free(copy);
     return job && job_matches(job, query);
 }
 
