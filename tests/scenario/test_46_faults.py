@@ -354,3 +354,26 @@ def test_drain_under_pressure(daemons):
         assert daemon.ended(job, seconds=40)["state"] == "succeeded"
     assert {task["tries"] for job in jobs for task in daemon.show(job)["tasks"]} == {0}
     assert tried(daemon, jobs[0])[0]["verdict"] == "interrupted"
+
+
+def test_a_job_that_this_version_cannot_read(daemons):
+    """Its pipeline lost a step, as after a downgrade: the job fails in words, its attempt is closed, others go on."""
+    daemon = daemons(chunks=1).start()
+    lost = daemon.submit("stt=slow:20s")
+    daemon.wait_act("begin slow", job=lost)
+    daemon.kill()
+    store = sqlite3.connect(daemon.state / "store.sqlite")
+    changed = store.execute("UPDATE pipeline SET json = replace(json, '\"stt\"', '\"sst\"')").rowcount
+    store.commit()
+    store.close()
+    assert changed == 1
+    daemon.settings["deadline"] = "21s"  # else the configured pipeline is the very same, and known
+    daemon.write_config()
+    daemon.start()
+    summary = daemon.ended(lost)
+    assert summary["state"] == "failed" and "submit it again" in summary["words"]
+    verdicts = {one["verdict"] for one in daemon.show(lost)["attempts"]}
+    assert verdicts == {"ok", "lost"}
+    assert daemon.stop() == 0
+    found = daemon.run("fsck", "--state", str(daemon.state)).stdout.splitlines()
+    assert found and all("pipeline" in line for line in found), found

@@ -394,6 +394,11 @@ static void steps_are_checked(void **state)
         assert_null(world.config);
         assert_true(world_complains(&world, "clipmaker.conf", 10, bad[i].words));
     }
+    load_step("{ step = \"a\"; stage = \"cooking\"; tries = 0; use = [ \"ear\" ]; },\n  { step = \"b\"; after = [ "
+              "\"a\" ]; }");
+    assert_true(world_complains(&world, "clipmaker.conf", 10, "stage: must be"));
+    assert_true(world_complains(&world, "clipmaker.conf", 10, "tries: must be"));
+    assert_true(world_complains(&world, "clipmaker.conf", 11, "either a stage or a builtin"));
     load_step("\"words\"");
     assert_true(world_complains(&world, "", 0, "a step must be a group"));
     world_write_config(&world, world_plugins);

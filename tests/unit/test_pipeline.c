@@ -68,13 +68,14 @@ static void test_fields(void **state)
 {
     (void)state;
     struct cm_pipeline *pipeline =
-        parse_steps(FETCH "," PREPARE "," STT(",\"need\":\"80%\",\"optional\":true,\"tries\":5,\"deadline\":\"1m\","
-                                              "\"warn\":\"10s\"") ","
-                                                                  "{\"step\":\"pub\",\"stage\":\"publish\",\"use\":["
-                                                                  "\"target\"],\"after\":[\"stt\"],"
-                                                                  "\"each\":\"chunk*format*target\",\"need\":2},"
-                                                                  "{\"step\":\"ask\",\"stage\":\"llm\",\"ask\":\"q\","
-                                                                  "\"after\":[\"stt\"],\"need\":\"any\"}",
+        parse_steps(FETCH "," PREPARE "," STT(
+                        ",\"need\":\"80%\",\"optional\":true,\"tries\":5,\"deadline\":\"1m\","
+                        "\"warn\":\"10s\",\"stall\":\"3s\"") ","
+                                                             "{\"step\":\"pub\",\"stage\":\"publish\",\"use\":["
+                                                             "\"target\"],\"after\":[\"stt\"],"
+                                                             "\"each\":\"chunk*format*target\",\"need\":2},"
+                                                             "{\"step\":\"ask\",\"stage\":\"llm\",\"ask\":\"q\","
+                                                             "\"after\":[\"stt\"],\"need\":\"any\"}",
                     NULL);
     assert_non_null(pipeline);
     const struct cm_step *stt = cm_pipeline_step(pipeline, "stt"), *pub = cm_pipeline_step(pipeline, "pub");
@@ -84,6 +85,9 @@ static void test_fields(void **state)
     assert_int_equal(stt->tries, 5);
     assert_int_equal(stt->deadline_ms, 60000);
     assert_int_equal(stt->warn_ms, 10000);
+    struct cm_pipeline *again = cm_pipeline_parse(pipeline->json, NULL);
+    assert_int_equal(cm_pipeline_step(again, "stt")->stall_ms, 3000);
+    cm_pipeline_free(again);
     assert_int_equal(pub->each_count, 3);
     assert_int_equal(pub->need.kind, CM_NEED_COUNT);
     assert_int_equal(pub->need.number, 2);
@@ -140,6 +144,25 @@ static void test_refused(void **state)
     assert_refused("{\"step\":\"a\",\"builtin\":\"x\",\"deadline\":\"1m\",\"warn\":\"2m\"}", "warn");
     assert_refused("{\"step\":\"a\",\"builtin\":\"x\",\"optional\":\"yes\"}", "optional");
     assert_refused("7", "group of fields");
+}
+
+static void test_every_problem_has_its_line(void **state)
+{
+    (void)state;
+    char *error = NULL;
+    assert_null(parse_steps("{\"step\":\"a\",\"stage\":\"sst\",\"tries\":0,\"trys\":1},{\"step\":\"b\"}", &error));
+    assert_non_null(strstr(error, "step \"a\": stage: "));
+    assert_non_null(strstr(error, "\npipeline \"default\", step \"a\": tries: "));
+    assert_non_null(strstr(error, "step \"a\": there is no field \"trys\""));
+    assert_non_null(strstr(error, "step \"b\": give it either"));
+    free(error);
+    error = NULL;
+    assert_null(parse_steps(FETCH ",{\"step\":\"a\",\"builtin\":\"x\",\"after\":[\"c\"]},"
+                                  "{\"step\":\"b\",\"builtin\":\"x\",\"after\":[\"d\"]}",
+                            &error));
+    assert_non_null(strstr(error, "step \"c\""));
+    assert_non_null(strstr(error, "step \"d\""));
+    free(error);
 }
 
 static void test_dimensions(void **state)
@@ -199,8 +222,13 @@ static void test_not_a_pipeline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_fields),     cmocka_unit_test(test_canonical),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_dimensions), cmocka_unit_test(test_need),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_every_problem_has_its_line),
+        cmocka_unit_test(test_dimensions),
+        cmocka_unit_test(test_need),
         cmocka_unit_test(test_not_a_pipeline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

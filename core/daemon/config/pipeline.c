@@ -239,7 +239,10 @@ static void add_pipeline(struct cm_build *build, const struct cm_conf_value *val
         cm_pipeline_parse(json_object_to_json_string_ext(whole, JSON_C_TO_STRING_PLAIN), &error);
     json_object_put(whole);
     if (!pipeline) {
-        cm_complain(build->complaints, value->file, line_of_complaint(value, error), "%s", error);
+        char *rest = error, *line;
+        while ((line = strsep(&rest, "\n"))) {
+            cm_complain(build->complaints, value->file, line_of_complaint(value, line), "%s", line);
+        }
         free(error);
         return;
     }

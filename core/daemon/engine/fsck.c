@@ -13,6 +13,7 @@
 
 #include "core/common/done.h"
 #include "core/common/file.h"
+#include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/engine/pipeline.h"
@@ -208,9 +209,7 @@ static void report(struct check *check, const char *format, ...)
 }
 
 /* A row's name in a line: "task JOB/STEP/ITEM" and, for what has one, "#FENCE". */
-#define TASK_NAME "%s/%s/%s"
 #define TASK_ARGS(row) (row)->job, (row)->step, (row)->item
-#define ATTEMPT_NAME TASK_NAME "#%lld"
 #define ATTEMPT_ARGS(row) TASK_ARGS(row), (long long)(row)->fence
 
 /* ---- Pipelines and jobs ---------------------------------------------------------------------- */
@@ -224,7 +223,7 @@ static void check_pipelines(struct check *check)
         char *error = NULL;
         check->pipelines[i] = cm_pipeline_parse(row->json, &error);
         if (!check->pipelines[i])
-            report(check, "pipeline %s (%s): cannot be read: %s", row->id, row->name, error ? error : "?");
+            report(check, _("pipeline %s (%s): cannot be read: %s"), row->id, row->name, error ? error : "?");
         free(error);
     }
 }
@@ -237,13 +236,13 @@ static void check_job_and_tasks(struct check *check, const struct cm_job_row *jo
         const struct cm_task_row *task = check->tables[CM_TABLE_TASK].items[first + i];
         over += (size_t)cm_task_is_over(task->state);
         if (cm_job_is_over(job->state) && !cm_task_is_over(task->state))
-            report(check, "job %s: is %s, but its task %s/%s is %s", job->id, cm_job_state_name(job->state), task->step,
-                   task->item, cm_task_state_name(task->state));
+            report(check, _("job %s: is %s, but its task %s/%s is %s"), job->id, cm_job_state_name(job->state),
+                   task->step, task->item, cm_task_state_name(task->state));
     }
     if (!cm_job_is_over(job->state) && count > 0 && over == count)
-        report(check, "job %s: is %s, but all its tasks are over", job->id, cm_job_state_name(job->state));
+        report(check, _("job %s: is %s, but all its tasks are over"), job->id, cm_job_state_name(job->state));
     if (!cm_job_is_over(job->state) && count == 0)
-        report(check, "job %s: is %s, but has no task", job->id, cm_job_state_name(job->state));
+        report(check, _("job %s: is %s, but has no task"), job->id, cm_job_state_name(job->state));
 }
 
 static void check_jobs(struct check *check)
@@ -252,9 +251,9 @@ static void check_jobs(struct check *check)
     for (size_t i = 0; i < rows->count; i++) {
         const struct cm_job_row *job = rows->items[i];
         if (cm_job_state_name(job->state)[0] == '\0')
-            report(check, "job %s: its state %lld is none", job->id, (long long)job->state);
+            report(check, _("job %s: its state %lld is none"), job->id, (long long)job->state);
         if (!find(check, CM_TABLE_PIPELINE, &(struct cm_pipeline_row){.id = job->pipeline}))
-            report(check, "job %s: its pipeline \"%s\" is not there", job->id, job->pipeline);
+            report(check, _("job %s: its pipeline \"%s\" is not there"), job->id, job->pipeline);
         check_job_and_tasks(check, job);
     }
 }
@@ -265,29 +264,29 @@ static void check_running(struct check *check, const struct cm_task_row *task)
 {
     const struct cm_boot_row *boot = find(check, CM_TABLE_BOOT, &(struct cm_boot_row){.id = task->boot});
     if (!boot)
-        report(check, "task " TASK_NAME ": runs under boot \"%s\", which is not known", TASK_ARGS(task), task->boot);
+        report(check, _("task %s/%s/%s: runs under boot \"%s\", which is not known"), TASK_ARGS(task), task->boot);
     else if (boot->lease_ms != 0 && boot->lease_ms < check->now_ms)
-        report(check, "task " TASK_NAME ": runs under boot \"%s\", which is not alive", TASK_ARGS(task), task->boot);
+        report(check, _("task %s/%s/%s: runs under boot \"%s\", which is not alive"), TASK_ARGS(task), task->boot);
     const struct cm_attempt_row *attempt = find_attempt(check, TASK_ARGS(task), task->fence);
     if (!attempt)
-        report(check, "task " TASK_NAME ": runs attempt %lld, which is not there", TASK_ARGS(task),
+        report(check, _("task %s/%s/%s: runs attempt %lld, which is not there"), TASK_ARGS(task),
                (long long)task->fence);
     else if (attempt->verdict[0] != '\0')
-        report(check, "task " TASK_NAME ": runs attempt %lld, which ended (%s)", TASK_ARGS(task),
-               (long long)task->fence, attempt->verdict);
+        report(check, _("task %s/%s/%s: runs attempt %lld, which ended (%s)"), TASK_ARGS(task), (long long)task->fence,
+               attempt->verdict);
 }
 
 static void check_task_state(struct check *check, const struct cm_task_row *task)
 {
     const char *state = cm_task_state_name(task->state);
     if (state[0] == '\0')
-        report(check, "task " TASK_NAME ": its state %lld is none", TASK_ARGS(task), (long long)task->state);
+        report(check, _("task %s/%s/%s: its state %lld is none"), TASK_ARGS(task), (long long)task->state);
     if (task->state == CM_TASK_RUNNING)
         check_running(check, task);
     if (task->state == CM_TASK_HELD && cm_hold_name(task->held_by)[0] == '\0')
-        report(check, "task " TASK_NAME ": is held, and nothing says by what", TASK_ARGS(task));
+        report(check, _("task %s/%s/%s: is held, and nothing says by what"), TASK_ARGS(task));
     if (task->fence < 0)
-        report(check, "task " TASK_NAME ": its fence %lld is negative", TASK_ARGS(task), (long long)task->fence);
+        report(check, _("task %s/%s/%s: its fence %lld is negative"), TASK_ARGS(task), (long long)task->fence);
 }
 
 static void mark_ancestors(const struct cm_pipeline *pipeline, const struct cm_step *step, char *marks)
@@ -323,7 +322,7 @@ static void check_publish(struct check *check, const struct cm_task_row *task)
     const struct cm_effect_row *effect = find_effect(check, task);
     if (effect && (effect->state == CM_EFFECT_CONFIRMED || effect->state == CM_EFFECT_REMOVED))
         return;
-    report(check, "task " TASK_NAME ": published, but no effect of it is confirmed", TASK_ARGS(task));
+    report(check, _("task %s/%s/%s: published, but no effect of it is confirmed"), TASK_ARGS(task));
 }
 
 static void check_task_in_pipeline(struct check *check, const struct cm_job_row *job, const struct cm_task_row *task)
@@ -333,12 +332,12 @@ static void check_task_in_pipeline(struct check *check, const struct cm_job_row 
         return;
     const struct cm_step *step = cm_pipeline_step(pipeline, task->step);
     if (!step) {
-        report(check, "task " TASK_NAME ": its pipeline has no such step", TASK_ARGS(task));
+        report(check, _("task %s/%s/%s: its pipeline has no such step"), TASK_ARGS(task));
         return;
     }
     if (task->state == CM_TASK_BLOCKED && !cm_job_is_over(job->state) &&
         ancestors_are_over(check, pipeline, step, task->job))
-        report(check, "task " TASK_NAME ": is blocked, but everything before it is over", TASK_ARGS(task));
+        report(check, _("task %s/%s/%s: is blocked, but everything before it is over"), TASK_ARGS(task));
     if (task->state == CM_TASK_SUCCEEDED && step->stage == CM_STAGE_PUBLISH)
         check_publish(check, task);
 }
@@ -353,7 +352,7 @@ static void check_tasks(struct check *check)
         if (job)
             check_task_in_pipeline(check, job, task);
         else
-            report(check, "task " TASK_NAME ": its job is not there", TASK_ARGS(task));
+            report(check, _("task %s/%s/%s: its job is not there"), TASK_ARGS(task));
     }
 }
 
@@ -379,15 +378,15 @@ static void check_attempt(struct check *check, const struct cm_attempt_row *atte
     const struct cm_task_row *task = find_task(check, TASK_ARGS(attempt));
     int open = attempt->verdict[0] == '\0';
     if (!task)
-        report(check, "attempt " ATTEMPT_NAME ": its task is not there", ATTEMPT_ARGS(attempt));
+        report(check, _("attempt %s/%s/%s#%lld: its task is not there"), ATTEMPT_ARGS(attempt));
     else if (attempt->fence < 1 || attempt->fence > task->fence)
-        report(check, "attempt " ATTEMPT_NAME ": its task has had %lld attempts only", ATTEMPT_ARGS(attempt),
+        report(check, _("attempt %s/%s/%s#%lld: its task has had %lld attempts only"), ATTEMPT_ARGS(attempt),
                (long long)task->fence);
     else if (open && (task->state != CM_TASK_RUNNING || task->fence != attempt->fence))
-        report(check, "attempt " ATTEMPT_NAME ": never ended, but its task is %s with fence %lld",
+        report(check, _("attempt %s/%s/%s#%lld: never ended, but its task is %s with fence %lld"),
                ATTEMPT_ARGS(attempt), cm_task_state_name(task->state), (long long)task->fence);
     if (!open && cm_outcome_from_name(attempt->verdict) == 0)
-        report(check, "attempt " ATTEMPT_NAME ": its verdict \"%s\" is none", ATTEMPT_ARGS(attempt), attempt->verdict);
+        report(check, _("attempt %s/%s/%s#%lld: its verdict \"%s\" is none"), ATTEMPT_ARGS(attempt), attempt->verdict);
 }
 
 static void check_attempts(struct check *check)
@@ -400,7 +399,7 @@ static void check_attempts(struct check *check)
         if (!is_accepted(attempt))
             continue;
         if (accepted && same_task(accepted, attempt))
-            report(check, "attempt " ATTEMPT_NAME ": accepted, and so was attempt %lld of the same task",
+            report(check, _("attempt %s/%s/%s#%lld: accepted, and so was attempt %lld of the same task"),
                    ATTEMPT_ARGS(attempt), (long long)accepted->fence);
         accepted = attempt;
     }
@@ -408,17 +407,17 @@ static void check_attempts(struct check *check)
 
 /* ---- Artifacts ------------------------------------------------------------------------------- */
 
-#define ARTIFACT_NAME ATTEMPT_NAME " %s %s"
 #define ARTIFACT_ARGS(row) ATTEMPT_ARGS(row), (row)->role, (row)->key
 
 static void check_contents(struct check *check, const struct cm_artifact_row *artifact, const char *path)
 {
     char sha256[65] = "";
     if (cm_file_sha256(path, sha256) != 0)
-        report(check, "artifact " ARTIFACT_NAME ": cannot read %s: %s", ARTIFACT_ARGS(artifact), path, strerror(errno));
+        report(check, _("artifact %s/%s/%s#%lld %s %s: cannot read %s: %s"), ARTIFACT_ARGS(artifact), path,
+               strerror(errno));
     else if (strcmp(sha256, artifact->sha256) != 0)
-        report(check, "artifact " ARTIFACT_NAME ": %s is not what it was when it was accepted", ARTIFACT_ARGS(artifact),
-               path);
+        report(check, _("artifact %s/%s/%s#%lld %s %s: %s is not what it was when it was accepted"),
+               ARTIFACT_ARGS(artifact), path);
 }
 
 static void check_file(struct check *check, const struct cm_artifact_row *artifact)
@@ -430,10 +429,10 @@ static void check_file(struct check *check, const struct cm_artifact_row *artifa
     char *path = elsewhere ? cm_strdup(artifact->path) : cm_path_join(check->state_dir, artifact->path);
     int64_t bytes = cm_file_bytes(path);
     if (bytes < 0)
-        report(check, "artifact " ARTIFACT_NAME ": its file %s is not there", ARTIFACT_ARGS(artifact), path);
+        report(check, _("artifact %s/%s/%s#%lld %s %s: its file %s is not there"), ARTIFACT_ARGS(artifact), path);
     else if (bytes != artifact->bytes)
-        report(check, "artifact " ARTIFACT_NAME ": %s has %lld bytes and should have %lld", ARTIFACT_ARGS(artifact),
-               path, (long long)bytes, (long long)artifact->bytes);
+        report(check, _("artifact %s/%s/%s#%lld %s %s: %s has %lld bytes and should have %lld"),
+               ARTIFACT_ARGS(artifact), path, (long long)bytes, (long long)artifact->bytes);
     else if (check->thorough && artifact->sha256[0] != '\0')
         check_contents(check, artifact, path);
     free(path);
@@ -446,9 +445,9 @@ static void check_artifacts(struct check *check)
         const struct cm_artifact_row *artifact = rows->items[i];
         const struct cm_attempt_row *attempt = find_attempt(check, TASK_ARGS(artifact), artifact->fence);
         if (!attempt)
-            report(check, "artifact " ARTIFACT_NAME ": its attempt is not there", ARTIFACT_ARGS(artifact));
+            report(check, _("artifact %s/%s/%s#%lld %s %s: its attempt is not there"), ARTIFACT_ARGS(artifact));
         else if (strcmp(attempt->verdict, cm_outcome_name(CM_OK)) != 0)
-            report(check, "artifact " ARTIFACT_NAME ": its attempt was not accepted (%s)", ARTIFACT_ARGS(artifact),
+            report(check, _("artifact %s/%s/%s#%lld %s %s: its attempt was not accepted (%s)"), ARTIFACT_ARGS(artifact),
                    attempt->verdict);
         if (check->state_dir)
             check_file(check, artifact);
@@ -460,22 +459,22 @@ static void check_artifacts(struct check *check)
 static void check_effect(struct check *check, const struct cm_effect_row *effect)
 {
     if (cm_effect_state_name(effect->state)[0] == '\0')
-        report(check, "effect %s: its state %lld is none", effect->key, (long long)effect->state);
+        report(check, _("effect %s: its state %lld is none"), effect->key, (long long)effect->state);
     if (effect->key[0] == '\0')
-        report(check, "effect of " TASK_NAME ": has no key", TASK_ARGS(effect));
+        report(check, _("effect of %s/%s/%s: has no key"), TASK_ARGS(effect));
     if (effect->state == CM_EFFECT_CONFIRMED && effect->post_id[0] == '\0' && effect->url[0] == '\0')
-        report(check, "effect %s: is confirmed, but names no post", effect->key);
+        report(check, _("effect %s: is confirmed, but names no post"), effect->key);
     if (!find_job(check, effect->job)) {
         if (effect->state != CM_EFFECT_CONFIRMED)
-            report(check, "effect %s: its job %s is not there, and it is %s", effect->key, effect->job,
+            report(check, _("effect %s: its job %s is not there, and it is %s"), effect->key, effect->job,
                    cm_effect_state_name(effect->state));
         return; /* a confirmed one outlives its job */
     }
     const struct cm_task_row *task = find_task(check, TASK_ARGS(effect));
     if (!task)
-        report(check, "effect %s: its task " TASK_NAME " is not there", effect->key, TASK_ARGS(effect));
+        report(check, _("effect %s: its task %s/%s/%s is not there"), effect->key, TASK_ARGS(effect));
     else if (effect->state == CM_EFFECT_SENDING && cm_task_is_over(task->state))
-        report(check, "effect %s: may be out, but its task is %s", effect->key, cm_task_state_name(task->state));
+        report(check, _("effect %s: may be out, but its task is %s"), effect->key, cm_task_state_name(task->state));
 }
 
 static void check_effects(struct check *check)
@@ -485,7 +484,7 @@ static void check_effects(struct check *check)
         const struct cm_effect_row *effect = rows->items[i];
         check_effect(check, effect);
         if (i > 0 && compare_effects(&rows->items[i - 1], &rows->items[i]) == 0)
-            report(check, "effect %s: task " TASK_NAME " has another, %s", effect->key, TASK_ARGS(effect),
+            report(check, _("effect %s: task %s/%s/%s has another, %s"), effect->key, TASK_ARGS(effect),
                    ((const struct cm_effect_row *)rows->items[i - 1])->key);
     }
 }
@@ -499,7 +498,7 @@ static void check_notes(struct check *check)
             continue;
         char *job = cm_strndup(note->owner + 5, strcspn(note->owner + 5, "/"));
         if (!find_job(check, job))
-            report(check, "note \"%s\" of \"%s\": its job is not there", note->name, note->owner);
+            report(check, _("note \"%s\" of \"%s\": its job is not there"), note->name, note->owner);
         free(job);
     }
 }
@@ -536,7 +535,7 @@ static void each_folder(struct check *check, const struct names *known, const ch
     char *path = cm_path_join(check->state_dir, folder);
     DIR *open = opendir(path);
     if (!open && errno != ENOENT)
-        report(check, "folder %s: cannot be read: %s", folder, strerror(errno));
+        report(check, _("folder %s: cannot be read: %s"), folder, strerror(errno));
     struct dirent *entry;
     while (open && (entry = readdir(open))) {
         struct stat facts;
@@ -556,7 +555,7 @@ static void each_folder(struct check *check, const struct names *known, const ch
 static void check_attempt_folder(struct check *check, const struct names *known, const char *name, int fresh)
 {
     if (!fresh && !bsearch(&name, known->items, known->count, sizeof *known->items, compare_names))
-        report(check, "folder %s: stray, no attempt names it", name);
+        report(check, _("folder %s: stray, no attempt names it"), name);
 }
 
 static void check_job_folder(struct check *check, const struct names *known, const char *name, int fresh)
@@ -564,7 +563,7 @@ static void check_job_folder(struct check *check, const struct names *known, con
     if (find_job(check, name + strlen("jobs/")))
         each_folder(check, known, name, check_attempt_folder);
     else if (!fresh)
-        report(check, "folder %s: stray, there is no such job", name);
+        report(check, _("folder %s: stray, there is no such job"), name);
 }
 
 static void check_folders(struct check *check)

@@ -21,9 +21,15 @@ struct reader {
 
 /* ---- Complaints ------------------------------------------------------------------------------ */
 
+/* One more line. */
 static int complain(char **error, char *words)
 {
-    if (error) {
+    char *before = error ? *error : NULL;
+    if (before) {
+        *error = cm_format("%s\n%s", before, words);
+        free(before);
+        free(words);
+    } else if (error) {
         *error = words;
     } else {
         free(words);
@@ -31,12 +37,16 @@ static int complain(char **error, char *words)
     return -1;
 }
 
+/* words: a line for each problem. */
 static int step_error(const struct reader *reader, const struct cm_step_draft *draft, char *words)
 {
-    char *line = cm_format(_("pipeline \"%s\", step \"%s\": %s"), reader->pipeline,
-                           draft->step.name ? draft->step.name : "?", words);
+    char *rest = words, *problem;
+    while ((problem = strsep(&rest, "\n"))) {
+        complain(reader->error, cm_format(_("pipeline \"%s\", step \"%s\": %s"), reader->pipeline,
+                                          draft->step.name ? draft->step.name : "?", problem));
+    }
     free(words);
-    return complain(reader->error, line);
+    return -1;
 }
 
 /* ---- Order ----------------------------------------------------------------------------------- */
@@ -65,18 +75,19 @@ static int unknown_step(const struct reader *reader, const struct cm_step_draft 
 
 static int check_names(const struct reader *reader)
 {
+    int result = 0;
     for (size_t i = 0; i < reader->count; i++) {
         const struct cm_step_draft *draft = &reader->drafts[i];
         if (find_draft(reader, draft->step.name) != i) {
-            return step_error(reader, draft, cm_strdup(_("there are two steps of that name")));
+            result = step_error(reader, draft, cm_strdup(_("there are two steps of that name")));
         }
         for (size_t k = 0; k < draft->after_name_count; k++) {
             if (find_draft(reader, draft->after_names[k]) == reader->count) {
-                return unknown_step(reader, draft, draft->after_names[k]);
+                result = unknown_step(reader, draft, draft->after_names[k]);
             }
         }
     }
-    return 0;
+    return result;
 }
 
 /* All that it comes after are placed (order[] holds place + 1). */
@@ -144,14 +155,15 @@ static void take_steps(struct reader *reader, const size_t *order, struct cm_pip
 
 static int check_pipeline(const struct reader *reader, const struct cm_pipeline *pipeline)
 {
+    int result = 0;
     for (size_t i = 0; i < pipeline->step_count; i++) {
         char *problem = cm_step_check_dimensions(pipeline, i);
         if (problem) {
             struct cm_step_draft named = {.step.name = pipeline->steps[i].name};
-            return step_error(reader, &named, problem);
+            result = step_error(reader, &named, problem);
         }
     }
-    return 0;
+    return result;
 }
 
 /* ---- All together ---------------------------------------------------------------------------- */
@@ -207,16 +219,25 @@ static void free_drafts(struct reader *reader)
     free(reader->drafts);
 }
 
-static int read_steps(struct reader *reader, struct json_object *steps, struct cm_pipeline *pipeline)
+static int read_drafts(struct reader *reader, struct json_object *steps)
 {
-    reader->count = json_object_array_length(steps);
-    reader->drafts = cm_alloc(reader->count * sizeof *reader->drafts);
+    int result = 0;
     for (size_t i = 0; i < reader->count; i++) {
         reader->drafts[i].json = json_object_array_get_idx(steps, i);
         char *problem = cm_step_read(&reader->drafts[i]);
         if (problem) {
-            return step_error(reader, &reader->drafts[i], problem);
+            result = step_error(reader, &reader->drafts[i], problem);
         }
+    }
+    return result;
+}
+
+static int read_steps(struct reader *reader, struct json_object *steps, struct cm_pipeline *pipeline)
+{
+    reader->count = json_object_array_length(steps);
+    reader->drafts = cm_alloc(reader->count * sizeof *reader->drafts);
+    if (read_drafts(reader, steps)) {
+        return -1;
     }
     size_t *order = cm_alloc(reader->count * sizeof *order);
     int result = check_names(reader);

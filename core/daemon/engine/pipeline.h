@@ -50,8 +50,8 @@ struct cm_pipeline {
     size_t users; /* it goes when the last of them frees it */
 };
 
-/* NULL, and *error (malloc'd) one line that names the step and the field, when it is not sound:
- * unknown field, cycle, unknown step, dimension nobody makes, llm without ask… The dimensions
+/* NULL, and *error (malloc'd) a line for each problem, with the step and the field, when it is not
+ * sound: unknown field, cycle, unknown step, dimension nobody makes, llm without ask… The dimensions
  * "format" and "target" come from the job's parameters. */
 struct cm_pipeline *cm_pipeline_parse(const char *json, char **error);
 void cm_pipeline_free(struct cm_pipeline *pipeline);

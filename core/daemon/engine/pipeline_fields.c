@@ -232,8 +232,22 @@ static char *unknown_field(const char *name)
     return words;
 }
 
+/* One more line; takes both. */
+static char *add_line(char *lines, char *line)
+{
+    if (!lines) {
+        return line;
+    }
+    char *both = cm_format("%s\n%s", lines, line);
+    free(lines);
+    free(line);
+    return both;
+}
+
+/* NULL, or a line for each problem. */
 static char *read_fields(struct cm_step_draft *draft)
 {
+    char *lines = NULL;
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         struct json_object *value = NULL;
         if (!json_object_object_get_ex(draft->json, fields[i].name, &value)) {
@@ -241,9 +255,8 @@ static char *read_fields(struct cm_step_draft *draft)
         }
         char *problem = value ? fields[i].read(draft, value) : cm_strdup(_("has no value"));
         if (problem) {
-            char *words = cm_format("%s: %s", fields[i].name, problem);
+            lines = add_line(lines, cm_format("%s: %s", fields[i].name, problem));
             free(problem);
-            return words;
         }
     }
     json_object_object_foreach(draft->json, name, unused)
@@ -254,10 +267,10 @@ static char *read_fields(struct cm_step_draft *draft)
             i++;
         }
         if (i == FIELD_COUNT) {
-            return unknown_field(name);
+            lines = add_line(lines, unknown_field(name));
         }
     }
-    return NULL;
+    return lines;
 }
 
 static void fill_text(char **field)

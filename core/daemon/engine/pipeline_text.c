@@ -77,6 +77,9 @@ static struct json_object *canonical_step(const struct cm_pipeline *pipeline, co
     json_object_object_add(object, "tries", json_object_new_int64(step->tries));
     put_format(object, "deadline", cm_format("%lldms", (long long)step->deadline_ms));
     put_format(object, "warn", cm_format("%lldms", (long long)step->warn_ms));
+    if (step->stall_ms) {
+        put_format(object, "stall", cm_format("%lldms", (long long)step->stall_ms));
+    }
     return object;
 }
 

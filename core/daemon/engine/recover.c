@@ -173,6 +173,23 @@ static int place_tasks(struct cm_job *job)
     return 0;
 }
 
+static void await_gone(struct cm_engine *engine, struct cm_task *task);
+
+/* Nobody will hear how it ended; and what it may have sent, only a person can look for. */
+static void close_attempt(struct cm_turn *turn, struct cm_task *task)
+{
+    if (task->row->state == CM_TASK_RUNNING) {
+        await_gone(turn->engine, task);
+        task->attempt->ended_ms = turn->now.utc_ms;
+        cm_row_text(&task->attempt->verdict, cm_outcome_name(CM_OUTCOME_LOST));
+        cm_change_put(turn->set, CM_TABLE_ATTEMPT, task->attempt);
+    }
+    if (task->effect && task->effect->state == CM_EFFECT_SENDING) {
+        task->effect->state = CM_EFFECT_UNCONFIRMED;
+        cm_change_put(turn->set, CM_TABLE_EFFECT, task->effect);
+    }
+}
+
 /* Its rows make no sense to this version: fail it with words rather than guess. */
 static void give_up(struct cm_engine *engine, struct cm_now now, struct cm_job *job)
 {
@@ -182,6 +199,7 @@ static void give_up(struct cm_engine *engine, struct cm_now now, struct cm_job *
     for (size_t i = 0; i < job->loaded_count; i++) {
         struct cm_task *task = job->loaded[i];
         if (!cm_task_is_over(task->row->state)) {
+            close_attempt(&turn, task);
             task->row->state = CM_TASK_FAILED;
             cm_row_text(&task->row->boot, "");
             task->row->held_by = 0;
