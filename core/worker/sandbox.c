@@ -310,7 +310,7 @@ static int seal(scmp_filter_ctx filter)
                                        SCMP_A3(SCMP_CMP_MASKED_EQ, shared, shared));
     result = result ? result
                     : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1,
-                                       SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE));
+                                       SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE, 0));
     return result ? result : deny_children(filter);
 }
 

@@ -158,6 +158,11 @@ static void check(struct cm_config *config)
     free(names);
 }
 
+static void remove_folder(void)
+{
+    cm_folder_remove(folder);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
@@ -168,6 +173,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         perror(folder);
         exit(73);
     }
+    atexit(remove_folder);
     char *conf_d = cm_path_join(folder, "conf.d");
     make_folder(conf_d);
     free(conf_d);

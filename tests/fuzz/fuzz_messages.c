@@ -30,7 +30,7 @@ static struct {
     struct cm_daemon daemon;
     struct cm_engine_config config;
     struct cm_pipeline *pipeline;
-    const struct cm_pipeline *pipelines[1];
+    struct cm_pipeline *pipelines[1];
     struct cm_now now;
     struct cm_worker *workers;
     int fds[2];
@@ -99,6 +99,22 @@ void cm_worker_signal(struct cm_worker *worker, int number)
     fuzz_promise(worker && number > 0);
 }
 
+const char *cm_worker_folder(const struct cm_worker *worker)
+{
+    (void)worker;
+    return "";
+}
+
+void cm_worker_clear(const char *folder)
+{
+    fuzz_promise(*folder);
+}
+
+void cm_worker_retire(struct cm_worker *worker)
+{
+    fuzz_promise(worker);
+}
+
 int cm_worker_said_hello(const struct cm_worker *worker)
 {
     return worker->hello;
@@ -142,6 +158,12 @@ int64_t cm_config_memory(const struct cm_config *config, int stage)
     return 0;
 }
 
+void cm_leftovers_sweep(struct cm_leftovers *leftovers, const char *folder)
+{
+    (void)leftovers;
+    (void)folder;
+}
+
 /* The files that answers may name lie in each attempt's folder. */
 struct json_object *cm_begin_make(const struct cm_begin *begin, char **error)
 {
@@ -149,6 +171,7 @@ struct json_object *cm_begin_make(const struct cm_begin *begin, char **error)
     json_object_put(begin->saved);
     json_object_put(begin->recalled);
     static const char *const names[] = {"out", "m", "n"};
+    cm_folder_make(begin->folder);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = cm_path_join(begin->folder, names[i]);
         FILE *file = fopen(path, "w");
@@ -365,6 +388,11 @@ static void read_alone(struct json_object *root)
     free(error);
 }
 
+static void remove_folder(void)
+{
+    cm_folder_remove(the.folder);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
@@ -377,6 +405,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         fprintf(stderr, "%s\n", error ? error : the.folder);
         exit(70);
     }
+    atexit(remove_folder);
     the.pipelines[0] = the.pipeline;
     the.daemon.base = event_base_new();
     the.config = (struct cm_engine_config){

@@ -16,9 +16,15 @@
 #define INPUTS_MAX 24
 #define ARTIFACT_MAX_BYTES (64 * 1024 * 1024)
 
+static char folder[64];
+
+static void remove_folder(void)
+{
+    cm_folder_remove(folder);
+}
+
 const char *step_folder(void)
 {
-    static char folder[64];
     if (!*folder) {
         const char *room = getenv("TMPDIR");
         snprintf(folder, sizeof folder, "%.40s/fuzz-step-XXXXXX", room ? room : "/tmp");
@@ -26,6 +32,7 @@ const char *step_folder(void)
             perror(folder);
             exit(73);
         }
+        atexit(remove_folder);
         cm_log_open("fuzz", CM_LOG_PLAIN, getenv("FUZZ_LOG") ? CM_LOG_DEBUG : CM_LOG_ERROR + 1);
     }
     return folder;
