@@ -18,6 +18,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/clock.h"
+#include "core/daemon/cluster.h"
 #include "core/daemon/control/commands.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/crashpoint.h"
@@ -128,9 +129,20 @@ static void on_reloaded(void *arg, const char *error)
     }
 }
 
+/* What lets something out must not be done by one whose jobs may be another's by now. */
+static void revoke_if_over(struct cm_daemon *daemon, struct cm_action *action)
+{
+    int lets_out = action->kind == CM_ACTION_START || (action->kind == CM_ACTION_ANSWER && action->ok);
+    if (lets_out && !cm_cluster_may_act(daemon->cluster)) {
+        action->ok = 0;
+        action->kind = action->kind == CM_ACTION_START ? CM_ACTION_JOB_CHANGED : action->kind;
+    }
+}
+
 /* Takes the action. */
 static void perform(struct cm_daemon *daemon, struct cm_action *action)
 {
+    revoke_if_over(daemon, action);
     switch (action->kind) {
     case CM_ACTION_START:
         cm_attempts_start(daemon->attempts, action);
@@ -206,6 +218,7 @@ void cm_daemon_pump(struct cm_daemon *daemon)
     for (int round = 0; round < ROUNDS_MAX; round++) {
         struct cm_action *action;
         size_t done = 0;
+        cm_cluster_may_act(daemon->cluster);
         cm_engine_dispatch(daemon->engine, cm_daemon_now());
         done += hand_over_all(daemon);
         while ((action = cm_engine_take_action(daemon->engine))) {
@@ -267,6 +280,7 @@ static void on_applied(void *arg, uint64_t set, enum cm_applied how, const char 
     cm_daemon_pause(daemon, CM_PAUSE_STORE, how == CM_APPLIED_UNAVAILABLE);
     if (cm_daemon_is_own_set(set)) {
         cm_notes_applied(daemon->notes, set, how);
+        cm_cluster_applied(daemon->cluster, set, how);
     } else {
         cm_engine_applied(daemon->engine, cm_daemon_now(), set, how);
     }
@@ -378,22 +392,6 @@ void cm_daemon_log_level(struct cm_daemon *daemon)
 
 /* ---- A run ----------------------------------------------------------------------------------- */
 
-/* A row that says who runs here, since when. */
-static void record_boot(struct cm_daemon *daemon)
-{
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    struct cm_boot_row *row = cm_row_new(CM_TABLE_BOOT);
-    cm_row_text(&row->id, daemon->boot);
-    cm_row_text(&row->host, host);
-    row->pid = getpid();
-    row->started_ms = cm_utc_ms();
-    struct cm_change_set *set = cm_daemon_own_set(daemon);
-    cm_change_put(set, CM_TABLE_BOOT, row);
-    cm_row_free(CM_TABLE_BOOT, row);
-    cm_daemon_hand_over(daemon, &set, 1);
-}
-
 static void on_loaded(void *arg, const char *error)
 {
     struct cm_daemon *daemon = cm_daemon_of(arg);
@@ -421,6 +419,7 @@ static char *make_parts(struct cm_daemon *daemon, const char *program, int *stat
     struct cm_engine_config engine = cm_config_engine(daemon->config, daemon->boot, daemon->seed);
     daemon->engine = cm_engine_new(&engine);
     cm_engine_pause(daemon->engine, 1);
+    daemon->cluster = cm_cluster_new(daemon);
     daemon->procs = cm_procs_new(daemon->base);
     daemon->leftovers = cm_leftovers_new(daemon->base);
     daemon->janitor = cm_janitor_new(daemon->base);
@@ -448,6 +447,7 @@ static void free_parts(struct cm_daemon *daemon)
     if (daemon->store) {
         cm_store_close(daemon->store);
     }
+    cm_cluster_free(daemon->cluster);
     cm_notes_free(daemon->notes);
     if (daemon->engine) {
         cm_engine_free(daemon->engine);
@@ -483,12 +483,12 @@ static void add_events(struct cm_daemon *daemon)
 
 static void serve(struct cm_daemon *daemon)
 {
-    record_boot(daemon);
-    cm_loader_load(daemon, NULL, on_loaded, daemon);
+    cm_cluster_begin(daemon->cluster, on_loaded, daemon);
     cm_daemon_pump_soon(daemon);
     event_base_dispatch(daemon->base);
     /* What the last attempts ended in must be durable, or they would count as lost. */
     hand_over_all(daemon);
+    cm_cluster_end(daemon->cluster);
     if (cm_store_drain(daemon->store, LAST_COMMITS_MS) != 0) {
         cm_warn("the store did not take the last changes; the next start finds out what is missing");
     }

@@ -20,6 +20,7 @@
 struct event;
 struct event_base;
 struct cm_attempts;
+struct cm_cluster;
 struct cm_commands;
 struct cm_control;
 struct cm_disk;
@@ -48,6 +49,7 @@ struct cm_daemon {
     struct cm_engine *engine;
     struct cm_store *store;
     struct cm_attempts *attempts;
+    struct cm_cluster *cluster;
     struct cm_commands *commands;
     struct cm_control *control;
     struct cm_disk *disk;

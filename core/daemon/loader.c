@@ -9,8 +9,8 @@
 #include "core/daemon/daemon.h"
 
 /* In the order in which the engine wants them. */
-static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,    CM_TABLE_TASK, CM_TABLE_ATTEMPT,
-                                       CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
+static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,      CM_TABLE_CLAIM,  CM_TABLE_TASK,
+                                       CM_TABLE_ATTEMPT,  CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
 #define TABLE_COUNT (sizeof tables / sizeof *tables)
 
 struct kept {

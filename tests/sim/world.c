@@ -200,9 +200,9 @@ static void loaded(void *arg, enum cm_table table, const void *row, const char *
 
 void sim_load(struct sim_world *world, const char *job)
 {
-    static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,    CM_TABLE_TASK, CM_TABLE_ATTEMPT,
-                                           CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
-    world->loads_open += 7; /* several loads at once recover together, when all have come */
+    static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,      CM_TABLE_CLAIM,  CM_TABLE_TASK,
+                                           CM_TABLE_ATTEMPT,  CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
+    world->loads_open += 8; /* several loads at once recover together, when all have come */
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         struct cm_query query = {.table = tables[i], .job = job, .unfinished = job == NULL};
         sim_store_query(world->store, &query, loaded, world);
@@ -317,7 +317,8 @@ static void new_engine(struct sim_world *world)
         .owners = &(struct cm_owner_weight){"o1", 4},
         .owner_count = 1,
     };
-    struct cm_boot_row boot = {world->boot_name, (char *)"host", 1, world->now.utc_ms, 0};
+    struct cm_boot_row boot = {.id = world->boot_name, .host = (char *)"host", .pid = 1, .place = (char *)""};
+    boot.started_ms = world->now.utc_ms;
     struct cm_change_set *set = cm_change_set_new((uint64_t)1 << 40 | (uint64_t)world->boot);
     cm_change_put(set, CM_TABLE_BOOT, &boot);
     sim_store_apply(world->store, &set, 1);
@@ -371,6 +372,20 @@ void sim_compare(struct sim_world *world)
     }
 }
 
+/* What an earlier boot had is this one's now. */
+static void take_over(struct sim_world *world)
+{
+    for (size_t i = 0; i < world->plan->job_count; i++) {
+        struct cm_claim_row claim = {world->plan->jobs[i].id, world->boot_name};
+        if (sim_oracle_job(world->oracle, claim.job)) {
+            struct cm_change_set *set = cm_change_set_new((uint64_t)1 << 42 | i);
+            cm_change_put(set, CM_TABLE_CLAIM, &claim);
+            sim_store_apply(world->store, &set, 1);
+            sim_store_commit(world->store, 1);
+        }
+    }
+}
+
 void sim_crash(struct sim_world *world)
 {
     sim_say(world, "CRASH of the daemon");
@@ -402,6 +417,7 @@ void sim_crash(struct sim_world *world)
     }
     set_time(world, world->now.utc_ms + sim_below(&world->random, 5000));
     new_engine(world);
+    take_over(world);
     sim_load(world, NULL);
     for (size_t i = 0; i < world->plan->job_count; i++) {
         if (!world->plan->jobs[i].accepted) {

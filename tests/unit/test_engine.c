@@ -550,8 +550,8 @@ static void test_scheduled_post(void **state)
 
 static void load_again(struct scene *scene)
 {
-    static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,    CM_TABLE_TASK, CM_TABLE_ATTEMPT,
-                                           CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
+    static const enum cm_table tables[] = {CM_TABLE_PIPELINE, CM_TABLE_JOB,      CM_TABLE_CLAIM,  CM_TABLE_TASK,
+                                           CM_TABLE_ATTEMPT,  CM_TABLE_ARTIFACT, CM_TABLE_EFFECT, CM_TABLE_NOTE};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         struct cm_query query = {.table = tables[i], .job = JOB};
         struct rows rows = {0};

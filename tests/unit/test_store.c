@@ -414,6 +414,66 @@ static void test_note_guard(void **state)
     check_guard(bench, guarded(bench, CM_GUARD_NOTE, "account vk/2", "token", "old", 1, 0), CM_APPLIED_NOT);
 }
 
+static void test_boot_guard(void **state)
+{
+    struct bench *bench = *state;
+    struct cm_boot_row boot = {S("b1"), S("host"), 17, 1, 10000, 3, 0, S("here")};
+    struct cm_change_set *set = new_set(bench);
+    cm_change_put(set, CM_TABLE_BOOT, &boot);
+    apply(bench, set);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b1", "", "", 1, 3), CM_APPLIED);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b1", "", "", 1, 2), CM_APPLIED_NOT); /* it beat since */
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b1", "", "", 2, 3), CM_APPLIED_NOT);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b2", "", "", 1, 3), CM_APPLIED_NOT);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b2", "", "", 0, 0), CM_APPLIED);
+    boot.over = 1;
+    set = new_set(bench);
+    cm_change_put(set, CM_TABLE_BOOT, &boot);
+    apply(bench, set);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b1", "", "", 1, 3), CM_APPLIED_NOT);
+    check_guard(bench, guarded(bench, CM_GUARD_BOOT, "b1", "", "", 2, 3), CM_APPLIED);
+}
+
+static void test_claim_guard(void **state)
+{
+    struct bench *bench = *state;
+    struct cm_change_set *set = new_set(bench);
+    cm_change_put(set, CM_TABLE_CLAIM, &(struct cm_claim_row){S("j1"), S("b1")});
+    apply(bench, set);
+    check_guard(bench, guarded(bench, CM_GUARD_CLAIM, "j1", "", "b1", 1, 0), CM_APPLIED);
+    check_guard(bench, guarded(bench, CM_GUARD_CLAIM, "j1", "", "b2", 1, 0), CM_APPLIED_NOT);
+    check_guard(bench, guarded(bench, CM_GUARD_CLAIM, "j1", "", "", 0, 0), CM_APPLIED_NOT);
+    check_guard(bench, guarded(bench, CM_GUARD_CLAIM, "j2", "", "", 0, 0), CM_APPLIED);
+    check_guard(bench, guarded(bench, CM_GUARD_CLAIM, "j2", "", "b1", 1, 0), CM_APPLIED_NOT);
+}
+
+/* Beside any other guard, the job must be claimed by who speaks. */
+static void test_only_the_owner(void **state)
+{
+    struct bench *bench = *state;
+    struct cm_change_set *set = new_set(bench);
+    struct cm_task_row task = task_row("j1", "stt", "", CM_TASK_RUNNING, 3);
+    cm_change_put(set, CM_TABLE_TASK, &task);
+    cm_change_put(set, CM_TABLE_CLAIM, &(struct cm_claim_row){S("j1"), S("b1")});
+    apply(bench, set);
+    static const struct {
+        const char *job, *boot;
+        int64_t fence;
+        enum cm_applied expected;
+    } cases[] = {
+        {"j1", "b1", 3, CM_APPLIED},     {"j1", "b2", 3, CM_APPLIED_NOT}, {"j1", "b1", 2, CM_APPLIED_NOT},
+        {"j2", "b1", 3, CM_APPLIED_NOT}, {"j1", "", 3, CM_APPLIED_NOT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        set = guarded(bench, CM_GUARD_TASK, "j1", "stt", "", CM_TASK_RUNNING, cases[i].fence);
+        cm_change_claimed(set, cases[i].job, cases[i].boot);
+        check_guard(bench, set, cases[i].expected);
+    }
+    set = guarded(bench, CM_GUARD_NONE, "", "", "", 0, 0);
+    cm_change_claimed(set, "j1", "b2");
+    check_guard(bench, set, CM_APPLIED_NOT);
+}
+
 static void test_a_guard_sees_the_set_before(void **state)
 {
     struct bench *bench = *state;
@@ -579,7 +639,7 @@ static void put_jobs(struct bench *bench)
     }
     cm_change_put(set, CM_TABLE_PIPELINE, &(struct cm_pipeline_row){S("unused"), S("main"), S("{}"), 1});
     cm_change_put(set, CM_TABLE_NOTE, &(struct cm_note_row){S("instance vk"), S("token"), S("t")});
-    cm_change_put(set, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, 2});
+    cm_change_put(set, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, 2, 0, 0, S("")});
     assert_int_equal(apply(bench, set), CM_APPLIED);
 }
 
@@ -872,7 +932,7 @@ static void test_a_newer_schema_is_refused(void **state)
     bench->store = NULL;
     tamper(bench, "PRAGMA user_version = 1000");
     assert_refused(bench->url, "newer ClipMaker (schema 1000");
-    tamper(bench, "PRAGMA user_version = 1");
+    tamper(bench, "PRAGMA user_version = 2");
     open_bench(bench);
     check_sample(bench, CM_TABLE_BOOT); /* untouched by the refusal */
 }
@@ -1326,6 +1386,9 @@ static const struct CMUnitTest shared[] = {
     WITH_STORE(test_request_guard),
     WITH_STORE(test_effect_guard),
     WITH_STORE(test_note_guard),
+    WITH_STORE(test_boot_guard),
+    WITH_STORE(test_claim_guard),
+    WITH_STORE(test_only_the_owner),
     WITH_STORE(test_a_guard_sees_the_set_before),
     WITH_STORE(test_words_come_in_order),
     WITH_STORE(test_a_wide_set),

@@ -127,7 +127,7 @@ static void fill(struct bench *bench)
                                               attempt_row("j1", "publish", 1, "ok", "jobs/j1/publish..1"),
                                               attempt_row("j2", "fetch", 1, "", "jobs/j2/fetch..1")};
     put(bench, CM_TABLE_PIPELINE, &(struct cm_pipeline_row){S("p1"), S("main"), S(PIPELINE), 1});
-    put(bench, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, cm_utc_ms() + 3600000});
+    put(bench, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, 10000, 3, 0, S("")});
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
         put(bench, CM_TABLE_JOB, &jobs[i]);
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
@@ -225,7 +225,7 @@ static void test_an_unknown_boot(void **state)
 
 static void test_a_dead_boot(void **state)
 {
-    put(*state, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, cm_utc_ms() - 1000});
+    put(*state, CM_TABLE_BOOT, &(struct cm_boot_row){S("b1"), S("host"), 17, 1, 10000, 3, 1, S("")});
     check_found(*state, "task j2/fetch/: runs under boot \"b1\", which is not alive");
 }
 

@@ -19,7 +19,7 @@ struct cm_option;
 struct cm_settings {
     const char *store, *state, *language, *log, *prompts, *plugin_folder, *worker;
     const char *run_target, *run_option;
-    int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms;
+    int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms, lease_ms;
     int64_t memory_source_bytes, memory_prepare_bytes, memory_stt_bytes, memory_llm_bytes, memory_render_bytes,
         memory_publish_bytes, memory_builtin_bytes;
     int64_t warm_idle_ms, warm_attempts;

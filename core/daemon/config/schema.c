@@ -34,6 +34,8 @@ static const struct cm_option settings[] = {
     CM_OPT_PATH(S, worker, "worker", 0, "", "the program that runs plugins"),
     CM_OPT_TIME(S, kill_after_ms, "kill_after", "5s", 10, HOUR, "how long a worker may take to end when it is told to"),
     CM_OPT_TIME(S, drain_ms, "drain", "30s", 0, 24 * HOUR, "how long running attempts may go on when the daemon stops"),
+    CM_OPT_TIME(S, lease_ms, "lease", "10s", 200, HOUR,
+                "in a store that daemons share: one that is silent for so long has its jobs taken over"),
     MEMORY(source, "512MiB"),
     MEMORY(prepare, "1GiB"),
     MEMORY(stt, "2GiB"),

@@ -17,6 +17,7 @@
 #include "core/common/message.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
+#include "core/daemon/cluster.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/control/views.h"
@@ -37,6 +38,8 @@ struct errand {
     uint64_t client;
     char *job, *step, *item;
     const char *what; /* the request's "do" */
+    char *claimed_by; /* a boot; NULL: nobody */
+    int over;         /* the job */
     struct cm_order order;
     struct cm_job_row *existing; /* of a submit: the job that has its key */
     struct json_object *list;    /* of jobs */
@@ -74,6 +77,7 @@ static void errand_free(struct errand *errand)
     free(errand->job);
     free(errand->step);
     free(errand->item);
+    free(errand->claimed_by);
     free(errand->error);
     cm_store_close(errand->copy);
     cm_order_free(&errand->order);
@@ -440,6 +444,42 @@ static void on_loaded(void *arg, const char *error)
     }
 }
 
+/* Anybody may take up a job that is over; another one only its owner changes. */
+static void change_as_owner(struct errand *errand)
+{
+    struct cm_daemon *daemon = errand->daemon;
+    const char *boot = errand->claimed_by ? errand->claimed_by : "";
+    int ours = !strcmp(boot, daemon->boot);
+    if (!ours && !errand->over) {
+        char *who = cm_cluster_who(daemon->cluster, boot);
+        refuse(errand, EX_TEMPFAIL, cm_format(_("clipmakerd on %s works on this job: ask that one"), who));
+        free(who);
+        return;
+    }
+    if (!errand->over) {
+        change(errand);
+        return;
+    }
+    if (!ours) {
+        cm_cluster_take(daemon->cluster, errand->job, boot);
+    }
+    cm_loader_load(daemon, errand->job, on_loaded, errand);
+}
+
+static void on_claim(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct errand *errand = arg;
+    (void)table;
+    if (row) {
+        free(errand->claimed_by);
+        errand->claimed_by = cm_strdup(((const struct cm_claim_row *)row)->boot);
+    } else if (error) {
+        refuse(errand, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
+    } else {
+        change_as_owner(errand);
+    }
+}
+
 /* A job that is over is not in the engine's memory any more. */
 static void on_change(void *arg, const struct cm_view *view, const char *error)
 {
@@ -447,13 +487,13 @@ static void on_change(void *arg, const struct cm_view *view, const char *error)
     if (refuse_missing(errand, view, error)) {
         return;
     }
-    if (!cm_job_is_over(view->job->state)) {
-        change(errand);
-    } else if (!strcmp(errand->what, "cancel")) {
+    errand->over = cm_job_is_over(view->job->state);
+    if (errand->over && !strcmp(errand->what, "cancel")) {
         refuse(errand, EX_DATAERR, cm_strdup(_("the job is over already")));
-    } else {
-        cm_loader_load(errand->daemon, errand->job, on_loaded, errand);
+        return;
     }
+    struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->job};
+    cm_store_query(errand->daemon->store, &query, on_claim, errand);
 }
 
 static void do_change(struct cm_client *client, const char *what)

@@ -124,12 +124,17 @@ void cm_engine_free(struct cm_engine *engine);
  * returns, the new one until the next. */
 void cm_engine_configure(struct cm_engine *engine, const struct cm_engine_config *config);
 
-/* Start-up: every row of every unfinished job, in the order pipeline, job, task, then the others
- * (enum cm_table's order does); then recover. The same for one job after CM_ACTION_RELOAD, and for
- * a finished job before cm_engine_retry: its rows are forgotten again at the next dispatch unless
- * the retry took it up. Notes are needed too. */
+/* Start-up: every row of every unfinished job, in the order pipeline, job, claim, task, then the
+ * others; then recover. The same for one job after CM_ACTION_RELOAD, and for a finished job before
+ * cm_engine_retry: its rows are forgotten again at the next dispatch unless the retry took it up.
+ * A job that is not claimed by this boot is somebody else's, and is forgotten again in recover. */
 void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *row);
 void cm_engine_recover(struct cm_engine *engine, struct cm_now now);
+
+/* This daemon may have been silent for longer than its lease: whatever it had may be somebody
+ * else's by now. Every job is forgotten, its attempts are to be killed, nothing decided before is
+ * done any more; from here on it acts as `boot`, which owns nothing yet. */
+void cm_engine_fence(struct cm_engine *engine, struct cm_now now, const char *boot);
 
 struct cm_submit {
     const char *id; /* a new UUIDv7 */

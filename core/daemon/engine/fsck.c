@@ -265,7 +265,7 @@ static void check_running(struct check *check, const struct cm_task_row *task)
     const struct cm_boot_row *boot = find(check, CM_TABLE_BOOT, &(struct cm_boot_row){.id = task->boot});
     if (!boot)
         report(check, _("task %s/%s/%s: runs under boot \"%s\", which is not known"), TASK_ARGS(task), task->boot);
-    else if (boot->lease_ms != 0 && boot->lease_ms < check->now_ms)
+    else if (boot->over)
         report(check, _("task %s/%s/%s: runs under boot \"%s\", which is not alive"), TASK_ARGS(task), task->boot);
     const struct cm_attempt_row *attempt = find_attempt(check, TASK_ARGS(task), task->fence);
     if (!attempt)

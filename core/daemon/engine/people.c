@@ -129,6 +129,7 @@ static void begin_job(struct cm_engine *engine, struct cm_now now, const struct 
         cm_change_guard(turn.set, CM_GUARD_NO_JOB, "", submit->request_key, submit->owner, 0, 0);
     }
     put_pipeline(&turn, pipeline);
+    cm_change_put(turn.set, CM_TABLE_CLAIM, &(struct cm_claim_row){job->row->id, engine->boot});
     cm_turn_touch_job(&turn);
     cm_graph_rebuild(&turn);
     struct cm_action *action = cm_turn_action(&turn, CM_ACTION_SUBMITTED, NULL);

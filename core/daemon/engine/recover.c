@@ -33,7 +33,7 @@ static struct cm_task *loading_task(const struct cm_engine *engine, const char *
                                     const char *item)
 {
     struct cm_job *job = loading_job(engine, job_id);
-    return job ? cm_job_task(job, step, item) : NULL;
+    return job && job->claimed ? cm_job_task(job, step, item) : NULL;
 }
 
 static void load_job(struct cm_engine *engine, const struct cm_job_row *row)
@@ -48,7 +48,7 @@ static void load_job(struct cm_engine *engine, const struct cm_job_row *row)
 static void load_task(struct cm_engine *engine, const struct cm_task_row *row)
 {
     struct cm_job *job = loading_job(engine, row->job);
-    if (!job || cm_job_task(job, row->step, row->item)) {
+    if (!job || !job->claimed || cm_job_task(job, row->step, row->item)) {
         return;
     }
     struct cm_task *task = cm_task_new(job, row);
@@ -123,6 +123,14 @@ static void load_note(struct cm_engine *engine, const struct cm_note_row *row)
     free(list);
 }
 
+static void load_claim(struct cm_engine *engine, const struct cm_claim_row *row)
+{
+    struct cm_job *job = loading_job(engine, row->job);
+    if (job) {
+        job->claimed = !strcmp(row->boot, engine->boot);
+    }
+}
+
 void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *row)
 {
     switch (table) {
@@ -146,6 +154,9 @@ void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *r
         break;
     case CM_TABLE_NOTE:
         load_note(engine, row);
+        break;
+    case CM_TABLE_CLAIM:
+        load_claim(engine, row);
         break;
     default:
         break;
@@ -321,10 +332,15 @@ static void recover_job(struct cm_engine *engine, struct cm_now now, struct cm_j
 
 void cm_engine_recover(struct cm_engine *engine, struct cm_now now)
 {
-    for (size_t i = 0; i < engine->jobs.room; i++) {
+    for (size_t i = 0; i < engine->jobs.room;) {
         struct cm_job *job = engine->jobs.entries[i].value;
+        if (job && job->loading && !job->claimed) {
+            cm_job_free(engine, job); /* another may move here */
+            continue;
+        }
         if (job && job->loading) {
             recover_job(engine, now, job);
         }
+        i++;
     }
 }

@@ -92,6 +92,7 @@ struct cm_job {
     int64_t stored_state;
     size_t in_flight; /* change sets not yet answered */
     int loading;
+    int claimed; /* by this boot, as far as was loaded */
     int rebuilding;
     int failing; /* something failed: look for what became pointless */
     int dirty;

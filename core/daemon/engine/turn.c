@@ -18,11 +18,13 @@ void cm_turn_guard_task(struct cm_turn *turn, const struct cm_task *task)
 {
     cm_change_guard(turn->set, CM_GUARD_TASK, task->row->job, task->row->step, task->row->item, task->stored_state,
                     task->row->fence);
+    cm_change_claimed(turn->set, task->row->job, turn->engine->boot);
 }
 
 void cm_turn_guard_job(struct cm_turn *turn)
 {
     cm_change_guard(turn->set, CM_GUARD_JOB, turn->job->row->id, "", "", turn->job->stored_state, 0);
+    cm_change_claimed(turn->set, turn->job->row->id, turn->engine->boot);
 }
 
 void cm_turn_touch(struct cm_turn *turn, struct cm_task *task)
@@ -284,6 +286,39 @@ void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job
         cm_engine_push_action(engine, cm_action_new(CM_ACTION_RELOAD, job->row->id));
     }
     cm_job_free(engine, job);
+}
+
+/* What was decided and not yet done: a start, or a worker's leave to go on. */
+static void revoke_actions(struct cm_engine *engine)
+{
+    size_t kept = engine->action_first;
+    for (size_t i = engine->action_first; i < engine->action_count; i++) {
+        struct cm_action *action = engine->actions[i];
+        if (action->kind == CM_ACTION_START || action->kind == CM_ACTION_AWAIT_GONE ||
+            action->kind == CM_ACTION_RELOAD || action->kind == CM_ACTION_DROP_FOLDER) {
+            cm_action_free(action);
+            continue;
+        }
+        action->ok = action->kind == CM_ACTION_ANSWER ? 0 : action->ok;
+        engine->actions[kept++] = action;
+    }
+    engine->action_count = kept;
+}
+
+void cm_engine_fence(struct cm_engine *engine, struct cm_now now, const char *boot)
+{
+    revoke_actions(engine);
+    for (size_t i = 0; i < engine->jobs.room;) {
+        struct cm_job *job = engine->jobs.entries[i].value;
+        if (job) {
+            cm_engine_forget(engine, now, job, 0); /* another may move here */
+        } else {
+            i++;
+        }
+    }
+    engine->visitors = 0;
+    free(engine->boot);
+    engine->boot = cm_strdup(boot);
 }
 
 static int is_submit(const struct cm_pending *pending)

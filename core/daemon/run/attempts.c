@@ -19,6 +19,7 @@
 #include "core/common/message.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
+#include "core/daemon/cluster.h"
 #include "core/daemon/crashpoint.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/disk.h"
@@ -562,6 +563,7 @@ static void launch(struct attempt *attempt, struct json_object *saved, struct js
 static void on_notes(void *arg, struct json_object *saved, struct json_object *recalled, const char *error)
 {
     struct attempt *attempt = attempt_of(arg);
+    cm_cluster_may_act(attempt->all->daemon->cluster); /* if not, it is told to stop by this */
     if (attempt->stop_outcome || error) {
         json_object_put(saved);
         json_object_put(recalled);

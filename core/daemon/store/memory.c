@@ -199,6 +199,12 @@ static int has_request(const struct memory *memory, const char *owner, const cha
     return 0;
 }
 
+static int is_claimed_by(const struct memory *memory, char *job, const char *boot)
+{
+    const struct cm_claim_row *claim = find_row(memory, CM_TABLE_CLAIM, &(struct cm_claim_row){.job = job});
+    return claim && strcmp(claim->boot, boot) == 0;
+}
+
 /* A row that is not there reads as state 0, fence 0. */
 static int guard_holds(const struct memory *memory, const struct cm_guard *guard)
 {
@@ -206,8 +212,12 @@ static int guard_holds(const struct memory *memory, const struct cm_guard *guard
     const struct cm_job_row *job;
     const struct cm_effect_row *effect;
     const struct cm_note_row *note;
+    const struct cm_boot_row *boot;
+    if (guard->claimed_by && !is_claimed_by(memory, guard->claimed_job, guard->claimed_by))
+        return 0;
     switch (guard->kind) {
     case CM_GUARD_NONE:
+    case CM_GUARD_COUNT:
         return 1;
     case CM_GUARD_TASK:
         task = find_row(memory, CM_TABLE_TASK,
@@ -224,6 +234,13 @@ static int guard_holds(const struct memory *memory, const struct cm_guard *guard
     case CM_GUARD_NOTE:
         note = find_row(memory, CM_TABLE_NOTE, &(struct cm_note_row){.owner = guard->job, .name = guard->step});
         return guard->state == 0 ? !note : note && strcmp(note->value, guard->item) == 0;
+    case CM_GUARD_BOOT:
+        boot = find_row(memory, CM_TABLE_BOOT, &(struct cm_boot_row){.id = guard->job});
+        return (boot ? 1 + boot->over : 0) == guard->state && (boot ? boot->beat : 0) == guard->fence;
+    case CM_GUARD_CLAIM:
+        if (guard->state != 0)
+            return is_claimed_by(memory, guard->job, guard->item);
+        return !find_row(memory, CM_TABLE_CLAIM, &(struct cm_claim_row){.job = guard->job});
     }
     return 0;
 }
@@ -434,7 +451,7 @@ struct cm_store *cm_store_memory_open(cm_store_applied_fn applied, void *arg)
 {
     struct memory *memory = cm_alloc(sizeof *memory);
     memory->magic = MEMORY_MAGIC;
-    memory->store = (struct cm_store){&memory_ops, applied, arg};
+    memory->store = (struct cm_store){&memory_ops, applied, arg, 0};
     return &memory->store;
 }
 

@@ -94,8 +94,13 @@ static const struct cm_column note_columns[] = {
 };
 
 static const struct cm_column boot_columns[] = {
-    KEY(cm_boot_row, id),           PLAIN(cm_boot_row, host),     PLAIN(cm_boot_row, pid),
-    PLAIN(cm_boot_row, started_ms), PLAIN(cm_boot_row, lease_ms),
+    KEY(cm_boot_row, id),         PLAIN(cm_boot_row, host), PLAIN(cm_boot_row, pid),  PLAIN(cm_boot_row, started_ms),
+    PLAIN(cm_boot_row, lease_ms), PLAIN(cm_boot_row, beat), PLAIN(cm_boot_row, over), PLAIN(cm_boot_row, place),
+};
+
+static const struct cm_column claim_columns[] = {
+    KEY(cm_claim_row, job),
+    PLAIN(cm_claim_row, boot),
 };
 
 #define CM_ROW_COLUMNS_MAX 24
@@ -110,7 +115,7 @@ static const struct cm_row_type row_types[CM_TABLE_COUNT_PLUS_1] = {
     [CM_TABLE_TASK] = ROW_TYPE(task),         [CM_TABLE_ATTEMPT] = ROW_TYPE(attempt),
     [CM_TABLE_ARTIFACT] = ROW_TYPE(artifact), [CM_TABLE_EFFECT] = ROW_TYPE(effect),
     [CM_TABLE_LLM_CALL] = ROW_TYPE(llm_call), [CM_TABLE_NOTE] = ROW_TYPE(note),
-    [CM_TABLE_BOOT] = ROW_TYPE(boot),
+    [CM_TABLE_BOOT] = ROW_TYPE(boot),         [CM_TABLE_CLAIM] = ROW_TYPE(claim),
 };
 
 const struct cm_row_type *cm_row_type(enum cm_table table)

@@ -22,6 +22,7 @@ enum cm_table {
     CM_TABLE_LLM_CALL,
     CM_TABLE_NOTE,
     CM_TABLE_BOOT,
+    CM_TABLE_CLAIM,
     CM_TABLE_COUNT_PLUS_1
 };
 
@@ -152,10 +153,21 @@ struct cm_note_row {
     char *owner, *name, *value;
 };
 
-/* One run of a daemon, and until when it may act. */
+/* One run of a daemon. It may act as long as it raises `beat` at least once in lease_ms; who sees
+ * the same beat for longer, by a clock of its own, may call it over. */
 struct cm_boot_row {
     char *id, *host;
-    int64_t pid, started_ms, lease_ms;
+    int64_t pid, started_ms;
+    int64_t lease_ms; /* a length; 0: the store was its alone, and it needs no lease */
+    int64_t beat;
+    int64_t over; /* 1: it ended, or others found it silent: its jobs are anybody's */
+    char *place;  /* the state folder's own id: where the files of its jobs lie */
+};
+
+/* Whose job it is. Apart from the job's row, so that taking a job over rewrites nothing else. */
+struct cm_claim_row {
+    char *job;
+    char *boot;
 };
 
 struct cm_column {

@@ -62,6 +62,12 @@ static const char *const migrations[] = {
 
     "CREATE TABLE boot (id TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
     " lease_ms INTEGER NOT NULL, PRIMARY KEY (id)) STRICT, WITHOUT ROWID;",
+
+    /* 2: several daemons: whose job it is, and who is alive */
+    "ALTER TABLE boot ADD COLUMN beat INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE boot ADD COLUMN over INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE boot ADD COLUMN place TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE claim (job TEXT NOT NULL, boot TEXT NOT NULL, PRIMARY KEY (job)) STRICT, WITHOUT ROWID;",
 };
 
 int cm_schema_newest(void)

@@ -15,7 +15,8 @@ struct cm_sql {
     sqlite3_stmt *put[CM_TABLE_COUNT_PLUS_1];
     sqlite3_stmt *delete_row[CM_TABLE_COUNT_PLUS_1];
     sqlite3_stmt *delete_of_job[CM_TABLE_COUNT_PLUS_1];
-    sqlite3_stmt *guard[CM_GUARD_NOTE + 1];
+    sqlite3_stmt *guard[CM_GUARD_COUNT];
+    sqlite3_stmt *claim;
 };
 
 struct cm_sql *cm_sql_new(sqlite3 *db)
@@ -32,8 +33,9 @@ void cm_sql_free(struct cm_sql *sql)
         sqlite3_finalize(sql->delete_row[table]);
         sqlite3_finalize(sql->delete_of_job[table]);
     }
-    for (int kind = 0; kind <= CM_GUARD_NOTE; kind++)
+    for (int kind = 0; kind < CM_GUARD_COUNT; kind++)
         sqlite3_finalize(sql->guard[kind]);
+    sqlite3_finalize(sql->claim);
     free(sql);
 }
 
@@ -123,12 +125,14 @@ static char *delete_of_job_text(enum cm_table table)
 /* ---- Applying -------------------------------------------------------------------------------- */
 
 /* What each guard looks at: state and fence of the row, no row for none. */
-static const char *const guard_texts[CM_GUARD_NOTE + 1] = {
+static const char *const guard_texts[CM_GUARD_COUNT] = {
     [CM_GUARD_TASK] = "SELECT state, fence FROM task WHERE job=?1 AND step=?2 AND item=?3",
     [CM_GUARD_JOB] = "SELECT state, 0 FROM job WHERE id=?1",
     [CM_GUARD_NO_JOB] = "SELECT 1, 0 FROM job WHERE request_key=?2 AND owner=?3 LIMIT 1",
     [CM_GUARD_EFFECT] = "SELECT state, fence FROM effect WHERE \"key\"=?1",
     [CM_GUARD_NOTE] = "SELECT CASE value WHEN ?3 THEN 1 ELSE 2 END, 0 FROM note WHERE owner=?1 AND name=?2",
+    [CM_GUARD_BOOT] = "SELECT 1 + over, beat FROM boot WHERE id=?1",
+    [CM_GUARD_CLAIM] = "SELECT CASE boot WHEN ?3 THEN 1 ELSE 2 END, 0 FROM claim WHERE job=?1",
 };
 
 static int guard_agrees(const struct cm_guard *guard, int64_t state, int64_t fence)
@@ -136,17 +140,37 @@ static int guard_agrees(const struct cm_guard *guard, int64_t state, int64_t fen
     switch (guard->kind) {
     case CM_GUARD_TASK:
     case CM_GUARD_EFFECT:
+    case CM_GUARD_BOOT:
         return state == guard->state && fence == guard->fence;
     case CM_GUARD_JOB:
         return state == guard->state;
     case CM_GUARD_NO_JOB:
         return state == 0;
     case CM_GUARD_NOTE:
+    case CM_GUARD_CLAIM:
         return state == (guard->state != 0);
     case CM_GUARD_NONE:
+    case CM_GUARD_COUNT:
         break;
     }
     return 1;
+}
+
+static int check_claim(struct cm_sql *sql, const struct cm_guard *guard, int *holds)
+{
+    static const char text[] = "SELECT 1 FROM claim WHERE job=?1 AND boot=?2";
+    *holds = 1;
+    if (!guard->claimed_by)
+        return SQLITE_OK;
+    int result = sql->claim ? SQLITE_OK : prepare(sql, &sql->claim, cm_strdup(text));
+    if (result == SQLITE_OK)
+        result = bind_text(sql->claim, 1, guard->claimed_job);
+    if (result == SQLITE_OK)
+        result = bind_text(sql->claim, 2, guard->claimed_by);
+    if (result != SQLITE_OK)
+        return result;
+    *holds = sqlite3_step(sql->claim) == SQLITE_ROW;
+    return sqlite3_reset(sql->claim);
 }
 
 static int check_guard(struct cm_sql *sql, const struct cm_guard *guard, int *holds)
@@ -221,7 +245,9 @@ static int apply_change(struct cm_sql *sql, const struct cm_change *change)
 
 int cm_sql_apply(struct cm_sql *sql, const struct cm_change_set *set, int *holds)
 {
-    int result = check_guard(sql, &set->guard, holds);
+    int result = check_claim(sql, &set->guard, holds);
+    if (result == SQLITE_OK && *holds)
+        result = check_guard(sql, &set->guard, holds);
     for (size_t i = 0; result == SQLITE_OK && *holds && i < set->count; i++)
         result = apply_change(sql, &set->changes[i]);
     return result;

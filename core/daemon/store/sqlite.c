@@ -417,7 +417,7 @@ static int start_thread(struct sqlite_store *self, char **error)
 static struct sqlite_store *new_store(const char *path, cm_store_applied_fn applied, void *arg)
 {
     struct sqlite_store *self = cm_alloc(sizeof *self);
-    self->store = (struct cm_store){&sqlite_ops, applied, arg};
+    self->store = (struct cm_store){&sqlite_ops, applied, arg, 0};
     self->magic = SQLITE_STORE_MAGIC;
     self->path = cm_strdup(path);
     self->lock_fd = -1;

@@ -49,6 +49,14 @@ void cm_change_guard(struct cm_change_set *set, enum cm_guard_kind kind, const c
     set->guard.fence = fence;
 }
 
+void cm_change_claimed(struct cm_change_set *set, const char *job, const char *boot)
+{
+    free(set->guard.claimed_job);
+    free(set->guard.claimed_by);
+    set->guard.claimed_job = cm_strdup(job);
+    set->guard.claimed_by = cm_strdup(boot);
+}
+
 void cm_change_set_free(struct cm_change_set *set)
 {
     if (!set)
@@ -59,6 +67,8 @@ void cm_change_set_free(struct cm_change_set *set)
     free(set->guard.job);
     free(set->guard.step);
     free(set->guard.item);
+    free(set->guard.claimed_job);
+    free(set->guard.claimed_by);
     free(set);
 }
 

@@ -29,13 +29,19 @@ enum cm_guard_kind {
     CM_GUARD_JOB,      /* job has `state` */
     CM_GUARD_NO_JOB,   /* no job with this owner (`item`) and request_key (`step`) */
     CM_GUARD_EFFECT,   /* effect (key in `job`) has `state` and `fence` */
-    CM_GUARD_NOTE      /* note (`job` = owner, `step` = name) has value `item`; `state` 0: is absent */
+    CM_GUARD_NOTE,     /* note (`job` = owner, `step` = name) has value `item`; `state` 0: is absent */
+    CM_GUARD_BOOT,     /* boot (id in `job`) has `state` 1: goes on, 2: is over, and beat `fence` */
+    CM_GUARD_CLAIM,    /* the claim of `job` names boot `item`; `state` 0: is absent */
+    CM_GUARD_COUNT
 };
 
+/* Where several daemons share a store, a backend keeps the rows that a guard looked at as they are
+ * until its commit (SELECT … FOR UPDATE): two sets that exclude each other never both apply. */
 struct cm_guard {
     enum cm_guard_kind kind;
     char *job, *step, *item; /* owned; "" where unused */
     int64_t state, fence;
+    char *claimed_job, *claimed_by; /* beside all that: the claim of this job names this boot; NULL for any */
 };
 
 enum cm_change_kind {
@@ -64,6 +70,8 @@ void cm_change_put(struct cm_change_set *set, enum cm_table table, const void *r
 void cm_change_delete(struct cm_change_set *set, enum cm_table table, const void *row);
 void cm_change_guard(struct cm_change_set *set, enum cm_guard_kind kind, const char *job, const char *step,
                      const char *item, int64_t state, int64_t fence);
+/* Beside its guard: only while `job` is claimed by `boot`. */
+void cm_change_claimed(struct cm_change_set *set, const char *job, const char *boot);
 void cm_change_set_free(struct cm_change_set *set);
 
 /* What to read. Strings may be NULL: any. Conditions on jobs hold for other tables' rows through
@@ -102,6 +110,7 @@ struct cm_store {
     const struct cm_store_ops *ops;
     cm_store_applied_fn applied;
     void *arg;
+    int shared; /* set by its backend: other daemons may work on it at the same time */
 };
 
 /* "memory:" or "sqlite:/path/to/file". NULL with one line in *error (malloc'd) when it cannot be

@@ -1,0 +1,16 @@
+/*
+ * The state folder as a place that several daemons of one machine may share: its own id, and for
+ * each run of a daemon a lock that ends with the process.
+ */
+#ifndef CM_DAEMON_PLACE_H
+#define CM_DAEMON_PLACE_H
+
+/* STATE/id, made when it is not there. malloc'd; NULL with errno. */
+char *cm_place_id(const char *state);
+/* Locks STATE/boots/BOOT.lock; a descriptor, or -1 with errno. */
+int cm_place_lock(const char *state, const char *boot);
+void cm_place_unlock(const char *state, const char *boot, int fd);
+/* 1: no process holds the lock of that boot, so it has ended. 0: one does, or nobody can tell. */
+int cm_place_is_left(const char *state, const char *boot);
+
+#endif
