@@ -15,6 +15,7 @@
 #include "core/daemon/daemon.h"
 #include "core/daemon/place.h"
 #include "core/daemon/run/attempts.h"
+#include "core/daemon/run/leftovers.h"
 #include "core/daemon/run/procs.h"
 
 #define BEATS_A_LEASE 4
@@ -83,6 +84,9 @@ void cm_cluster_free(struct cm_cluster *cluster)
     if (cluster->timer) {
         event_free(cluster->timer);
     }
+    char *workers = cm_format("%s/workers/%s", cluster->daemon->state, cluster->daemon->boot);
+    rmdir(workers); /* empty by now */
+    free(workers);
     cm_place_unlock(cluster->daemon->state, cluster->daemon->boot, cluster->lock_fd);
     free(cluster->seen);
     free(cluster->place);
@@ -165,6 +169,7 @@ static void fence(struct cm_cluster *cluster, const char *why)
     cm_engine_fence(daemon->engine, cm_daemon_now(), daemon->boot);
     cm_attempts_interrupt(daemon->attempts);
     cm_procs_kill_all(daemon->procs);
+    cm_attempts_configure(daemon->attempts);
     cm_daemon_pause(daemon, CM_PAUSE_LOADING, 1);
     /* What was submitted under the old name a moment ago is taken up under the new one. */
     struct cm_change_set *set = cm_daemon_own_set(daemon);
@@ -316,9 +321,40 @@ static const char *claimed_by(const struct scan *scan, const char *job)
     return "";
 }
 
+/* Before any of their jobs is loaded: what their workers began is waited for until they are gone. */
+static void sweep(struct cm_cluster *cluster, const char *boot)
+{
+    char *folder = cm_format("%s/workers/%s", cluster->daemon->state, boot);
+    cm_leftovers_sweep(cluster->daemon->leftovers, folder);
+    free(folder);
+}
+
+static void sweep_left(void *arg, const char *boot)
+{
+    struct cm_cluster *cluster = arg;
+    if (!is_ours(cluster, boot) && (!cluster->shared || cm_place_is_left(cluster->daemon->state, boot))) {
+        sweep(cluster, boot);
+    }
+}
+
+static void sweep_all(struct scan *scan)
+{
+    struct cm_cluster *cluster = scan->cluster;
+    if (scan->first) {
+        cm_place_each_worker_folder(cluster->daemon->state, sweep_left, cluster);
+    }
+    for (size_t i = 0; cluster->shared && i < cluster->seen_count; i++) {
+        const struct seen *seen = &cluster->seen[i];
+        if (!seen->settled && may_take_from(cluster, seen->row->id)) {
+            sweep(cluster, seen->row->id);
+        }
+    }
+}
+
 static void take_over(struct scan *scan)
 {
     struct cm_cluster *cluster = scan->cluster;
+    sweep_all(scan);
     if (scan->claim_count > 0) {
         qsort(scan->claims, scan->claim_count, sizeof *scan->claims, compare_claims);
     }

@@ -3,6 +3,7 @@
  */
 #include "core/daemon/place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -93,4 +94,20 @@ int cm_place_is_left(const char *state, const char *boot)
     }
     free(path);
     return left;
+}
+
+void cm_place_each_worker_folder(const char *state, void (*each)(void *arg, const char *boot), void *arg)
+{
+    char *folder = cm_path_join(state, "workers");
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        if (entry->d_name[0] != '.') {
+            each(arg, entry->d_name);
+        }
+    }
+    if (entries) {
+        closedir(entries);
+    }
+    free(folder);
 }

@@ -13,4 +13,7 @@ void cm_place_unlock(const char *state, const char *boot, int fd);
 /* 1: no process holds the lock of that boot, so it has ended. 0: one does, or nobody can tell. */
 int cm_place_is_left(const char *state, const char *boot);
 
+/* Calls `each` with the name of every boot that has a folder in STATE/workers. */
+void cm_place_each_worker_folder(const char *state, void (*each)(void *arg, const char *boot), void *arg);
+
 #endif

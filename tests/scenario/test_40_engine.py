@@ -1,4 +1,5 @@
 """The daemon, its workers and its command line, with plugins that misbehave on order."""
+import glob
 import json
 import os
 import pathlib
@@ -460,7 +461,7 @@ def test_rm_leaves_nothing(make):
         daemon.ask("rm", job=running)
     assert "cancel it first" in refused.value.words
     assert daemon.run("rm", job, "--state", str(daemon.state)).returncode == 0
-    daemon.wait(lambda: not list(daemon.state.glob(f"**/*{job}*")), "an empty state folder")
+    daemon.wait(lambda: not glob.glob(f"{daemon.state}/**/*{job}*", recursive=True), "an empty state folder")
     with pytest.raises(Refused) as refused:
         daemon.ask("show", job=job)
     assert refused.value.status == 66

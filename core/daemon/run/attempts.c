@@ -636,9 +636,6 @@ struct cm_attempts *cm_attempts_new(struct cm_daemon *daemon)
     struct cm_attempts *attempts = cm_alloc(sizeof *attempts);
     attempts->daemon = daemon;
     attempts->workers = cm_workers_new(daemon->base, daemon->procs);
-    char *folder = cm_path_join(daemon->state, "workers");
-    cm_leftovers_sweep(daemon->leftovers, folder);
-    free(folder);
     cm_attempts_configure(attempts);
     return attempts;
 }
@@ -646,7 +643,7 @@ struct cm_attempts *cm_attempts_new(struct cm_daemon *daemon)
 void cm_attempts_configure(struct cm_attempts *attempts)
 {
     const struct cm_config *config = attempts->daemon->config;
-    char *folder = cm_path_join(attempts->daemon->state, "workers");
+    char *folder = cm_format("%s/workers/%s", attempts->daemon->state, attempts->daemon->boot);
     struct cm_worker_rules rules = {config->worker, folder, config->settings.warm_idle_ms,
                                     config->settings.warm_attempts, config->settings.kill_after_ms};
     cm_workers_configure(attempts->workers, &rules);

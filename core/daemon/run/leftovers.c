@@ -209,6 +209,8 @@ static void on_earlier_gone(void *arg)
     if (cm_folder_remove(earlier->folder) != 0) {
         cm_warn("cannot remove %s: %s", earlier->folder, strerror(errno));
     }
+    *strrchr(earlier->folder, '/') = '\0';
+    rmdir(earlier->folder); /* the last one */
     free(earlier->folder);
     free(earlier);
 }
@@ -228,5 +230,6 @@ void cm_leftovers_sweep(struct cm_leftovers *leftovers, const char *folder)
     }
     if (entries) {
         closedir(entries);
+        rmdir(folder); /* if nobody is there */
     }
 }

@@ -19,7 +19,8 @@ typedef void (*cm_gone_fn)(void *arg);
  * now. `spared` is a living worker that is done with the attempt and about to let go; 0: none. */
 void cm_leftovers_await(struct cm_leftovers *leftovers, const char *folder, pid_t spared, cm_gone_fn gone, void *arg);
 
-/* Workers of an earlier daemon had their folders below `folder`: each goes once its lock is free. */
+/* Workers of a daemon that is over had their folders below `folder`: each goes once its lock is
+ * free, the folder with the last. */
 void cm_leftovers_sweep(struct cm_leftovers *leftovers, const char *folder);
 /* For an attempt that was begun elsewhere: as above, and only when `lives` (with arg) says no and
  * no worker of an earlier daemon is left. */
