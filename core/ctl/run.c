@@ -15,11 +15,13 @@
 #include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/text.h"
+#include "core/common/units.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/order.h"
 #include "core/ctl/progress.h"
 #include "core/ctl/report.h"
 #include "core/ctl/run.h"
+#include "core/ctl/run_prune.h"
 
 #define NAME_CUT_BYTES 240
 
@@ -123,6 +125,7 @@ static int carry_out(struct cm_run *run)
         return status;
     }
     struct json_object *shown = NULL;
+    cm_run_prune(run->home, run->key, cm_utc_ms());
     has_daemon = 1;
     status = cm_run_note_source(run);
     status = status ? status : cm_run_job(run, &shown);

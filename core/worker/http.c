@@ -30,6 +30,7 @@
 #define MEMORY_MAX_BYTES (16 * 1024 * 1024)
 #define ERROR_BODY_MAX_BYTES (1024 * 1024)
 #define LOOK_EVERY_MS 100
+#define PROGRESS_FROM_BYTES (1024 * 1024) /* below that a plugin's own progress says more */
 #define RETRY_AFTER_MAX_MS (24 * 3600 * 1000LL)
 
 /* The connections of this process, kept from call to call while the worker is warm. */
@@ -400,6 +401,19 @@ static void drop_hop(struct exchange *exchange)
     }
 }
 
+/* A long transfer is its own sign of life: the nearer of both ways to its end, so far as known. */
+static void show_progress(struct exchange *exchange, curl_off_t down, curl_off_t up)
+{
+    curl_off_t down_all = 0, up_all = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &down_all);
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &up_all);
+    curl_off_t all = (down_all > 0 ? down_all : 0) + (up_all > 0 ? up_all : 0);
+    if (all >= PROGRESS_FROM_BYTES) {
+        double done = (double)(down + up) / (double)all;
+        exchange->ctx->host->progress(exchange->ctx, done > 1 ? 1 : done);
+    }
+}
+
 /* Time is up, nothing moves, or the call should stop: why the exchange must end, or NULL. */
 static char *why_end(struct exchange *exchange)
 {
@@ -410,6 +424,7 @@ static char *why_end(struct exchange *exchange)
     if (down + up != exchange->moved_bytes) {
         exchange->moved_bytes = down + up;
         exchange->moved_ms = now;
+        show_progress(exchange, down, up);
     }
     if (cm_host_stopping(exchange->ctx)) {
         exchange->stopped = 1;

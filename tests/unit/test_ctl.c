@@ -9,6 +9,7 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <locale.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "core/ctl/progress.h"
 #include "core/ctl/report.h"
 #include "core/ctl/run_key.h"
+#include "core/ctl/run_prune.h"
 
 static char *folder; /* of this test program */
 
@@ -440,6 +442,50 @@ static void answers_are_found_between_events(void **state)
     cm_client_free(client);
 }
 
+/* A state folder; finished so many days ago, or never when below 0. */
+static void put_state(const char *home, const char *key, int days, int64_t now_ms)
+{
+    char *state = cm_path_join(home, key), *result = cm_path_join(state, "clips.json");
+    char *store = cm_path_join(state, "store.sqlite");
+    assert_int_equal(cm_folder_make(state), 0);
+    assert_int_equal(cm_file_write(store, "x", 1), 0);
+    if (days >= 0) {
+        struct timespec when = {now_ms / 1000 - (int64_t)days * 24 * 3600, 0}, times[2] = {when, when};
+        assert_int_equal(cm_file_write(result, "{}", 2), 0);
+        assert_int_equal(utimensat(AT_FDCWD, result, times, 0), 0);
+    }
+    free(store);
+    free(result);
+    free(state);
+}
+
+static int is_there(const char *home, const char *key)
+{
+    char *state = cm_path_join(home, key);
+    int there = access(state, F_OK) == 0;
+    free(state);
+    return there;
+}
+
+static void old_states_go_the_current_and_the_unfinished_stay(void **state)
+{
+    (void)state;
+    char *home = cm_path_join(folder, "home"), *cache = cm_path_join(home, "sources.json");
+    int64_t now_ms = 1800000000000;
+    put_state(home, "old", CM_RUN_STATE_DAYS + 1, now_ms);
+    put_state(home, "current", CM_RUN_STATE_DAYS + 100, now_ms);
+    put_state(home, "fresh", CM_RUN_STATE_DAYS - 1, now_ms);
+    put_state(home, "unfinished", -1, now_ms);
+    assert_int_equal(cm_file_write(cache, "[]", 2), 0);
+    assert_int_equal(cm_run_prune(home, "current", now_ms), 1);
+    assert_false(is_there(home, "old"));
+    assert_true(is_there(home, "current") && is_there(home, "fresh") && is_there(home, "unfinished"));
+    assert_true(is_there(home, "sources.json"));
+    assert_int_equal(cm_run_prune("/nowhere/at/all", "current", now_ms), 0);
+    free(cache);
+    free(home);
+}
+
 int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -454,6 +500,7 @@ int main(void)
         cmocka_unit_test(key_is_of_content_options_and_config),
         cmocka_unit_test(key_counts_every_conf_file),
         cmocka_unit_test(cache_notices_a_change),
+        cmocka_unit_test(old_states_go_the_current_and_the_unfinished_stay),
         cmocka_unit_test(report_says_what_came_out),
         cmocka_unit_test(clips_stand_by_rank_and_asked_format),
         cmocka_unit_test(report_is_whole_while_its_files_are),

@@ -106,6 +106,24 @@ static void serve_file(int fd, const char *request, int honest)
     }
 }
 
+/* Two megabytes that take half a second. */
+static void serve_long(int fd)
+{
+    enum {
+        PARTS = 8,
+        PART_BYTES = 256 * 1024
+    };
+    char *part = cm_alloc(PART_BYTES);
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", PARTS * PART_BYTES);
+    for (int i = 0; i < PARTS; i++) {
+        for (ssize_t sent = 0, now; sent < PART_BYTES && (now = write(fd, part, PART_BYTES - (size_t)sent)) > 0;) {
+            sent += now;
+        }
+        usleep(70000);
+    }
+    free(part);
+}
+
 static void serve_one(int fd, const char *request)
 {
     char method[16] = "", path[128] = "";
@@ -130,6 +148,8 @@ static void serve_one(int fd, const char *request)
         say_body(fd, "206 Partial Content\r\nContent-Range: bytes 3-19/20", "3456789abcdefghij");
     } else if (!strcmp(path, "/chunked")) {
         say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n");
+    } else if (!strcmp(path, "/long")) {
+        serve_long(fd);
     } else if (!strcmp(path, "/stall")) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin");
         wait_for_close(fd);
@@ -520,15 +540,44 @@ static void test_bodies(void **state)
     free(path);
 }
 
-static void test_stopping(void **state)
+static void open_link(int pair[2])
 {
-    struct fixture *fixture = *state;
-    int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     int out = dup(STDOUT_FILENO);
     cm_link_open(pair[0]);
     dup2(out, STDOUT_FILENO);
     close(out);
+}
+
+static void test_a_long_transfer_shows_progress(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cm_http_request request = {.save_path = "long"};
+    struct json_object *message = NULL;
+    char *error = NULL;
+    double before = 0;
+    int pair[2], count = 0;
+    open_link(pair);
+    char *path = cm_path_join(fixture->folder, "long");
+    request.save_path = path;
+    assert_int_equal(ask_local(fixture, "/long", request), CM_HTTP_ANSWERED);
+    for (; cm_message_receive(pair[1], 0, &message, &error) == CM_MESSAGE_OK; count++) {
+        double done = cm_json_real(message, "done", -1);
+        assert_string_equal(cm_message_type(message), "progress");
+        assert_true(done > before && done <= 1);
+        before = done;
+        json_object_put(message);
+    }
+    assert_in_range(count, 2, 9);
+    free(error);
+    free(path);
+}
+
+static void test_stopping(void **state)
+{
+    struct fixture *fixture = *state;
+    int pair[2];
+    open_link(pair);
     struct json_object *stop = cm_message_new("stop");
     assert_int_equal(cm_message_send(pair[1], stop, 0), CM_MESSAGE_OK);
     json_object_put(stop);
@@ -610,6 +659,7 @@ int main(void)
         TEST(test_retry_after),
         TEST(test_bodies),
         cmocka_unit_test(test_addresses),
+        TEST(test_a_long_transfer_shows_progress),
         TEST(test_stopping), /* last: the wish to stop stays */
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
