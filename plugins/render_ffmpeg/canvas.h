@@ -27,17 +27,6 @@ void canvas_blur(const struct canvas *canvas, int radius, uint8_t *scratch);
 /* Brightness times share/256; colours fade with it. */
 void canvas_dim(const struct canvas *canvas, int share);
 
-/* A coverage map (0..255 a pixel) in one colour, laid over the canvas at x, y, clipped. */
-struct stencil {
-    const uint8_t *coverage;
-    int stride, width, height, x, y;
-};
-void canvas_paint(const struct canvas *canvas, const struct stencil *stencil, uint32_t rgb, int opacity);
-
-/* A picture with transparency at x, y: Y, U, V, A planes of 4:4:4, clipped; opacity 0..255. */
-void canvas_lay(const struct canvas *canvas, const uint8_t *const planes[4], const int strides[4], int width,
-                int height, int x, int y, int opacity);
-
 /* How much a viewer sees in it: 0 for one flat or black area. For choosing a thumbnail. */
 double canvas_clarity(const struct canvas *canvas);
 

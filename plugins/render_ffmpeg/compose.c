@@ -21,6 +21,7 @@ int compose_open(struct compose *compose, const struct document *document, AVRat
     compose->document = document;
     compose->pixel = pixel;
     compose->turn = turn;
+    compose->front.still = document->camera_count <= 1;
     int width = (document->width / SMALLER + 1) / 2 * 2, height = (document->height / SMALLER + 1) / 2 * 2;
     int longer = width > height ? width : height;
     compose->scratch = malloc((size_t)longer);

@@ -148,13 +148,26 @@ enum cm_verdict images_open(struct images *images, struct cm_ctx *ctx, const str
     return CM_OK;
 }
 
-void images_draw(const struct images *images, int64_t at_ms, const struct canvas *canvas)
+static int is_shown(const struct image *image, int64_t at_ms)
+{
+    return at_ms >= image->from_ms && at_ms < image->to_ms;
+}
+
+int images_differ(const struct images *images, int64_t one_ms, int64_t other_ms)
+{
+    for (size_t i = 0; i < images->count; i++)
+        if (is_shown(&images->image[i], one_ms) != is_shown(&images->image[i], other_ms))
+            return 1;
+    return 0;
+}
+
+void images_paint(const struct images *images, int64_t at_ms, struct layer *layer)
 {
     for (size_t i = 0; i < images->count; i++) {
         const struct image *image = &images->image[i];
-        if (at_ms >= image->from_ms && at_ms < image->to_ms)
-            canvas_lay(canvas, (const uint8_t *const *)image->plane, image->stride, image->width, image->height,
-                       image->x, image->y, image->opacity);
+        if (is_shown(image, at_ms))
+            layer_add(layer, (const uint8_t *const *)image->plane, image->stride, image->width, image->height, image->x,
+                      image->y, image->opacity);
     }
 }
 

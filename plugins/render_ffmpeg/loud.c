@@ -22,19 +22,41 @@
 #define WINDOW (2 * REACH + 2)
 #define RELEASE_S 0.06
 
+static ebur128_state *heard(const float *pairs, int64_t count, int modes, double *lufs)
+{
+    ebur128_state *meter = ebur128_init(2, RENDER_RATE, modes);
+    if (meter == NULL)
+        return NULL;
+    ebur128_add_frames_float(meter, pairs, (size_t)count);
+    if (ebur128_loudness_global(meter, lufs) != EBUR128_SUCCESS)
+        *lufs = -HUGE_VAL;
+    return meter;
+}
+
+static double db_of(double peak)
+{
+    return peak > 0 ? 20 * log10(peak) : -HUGE_VAL;
+}
+
 int loud_measure(const float *pairs, int64_t count, struct loud_level *level)
 {
-    ebur128_state *meter = ebur128_init(2, RENDER_RATE, EBUR128_MODE_I | EBUR128_MODE_TRUE_PEAK);
     double left = 0, right = 0;
+    ebur128_state *meter = heard(pairs, count, EBUR128_MODE_I | EBUR128_MODE_TRUE_PEAK, &level->lufs);
     if (meter == NULL)
         return -1;
-    ebur128_add_frames_float(meter, pairs, (size_t)count);
-    if (ebur128_loudness_global(meter, &level->lufs) != EBUR128_SUCCESS)
-        level->lufs = -HUGE_VAL;
     ebur128_true_peak(meter, 0, &left);
     ebur128_true_peak(meter, 1, &right);
-    double peak = left > right ? left : right;
-    level->peak_db = peak > 0 ? 20 * log10(peak) : -HUGE_VAL;
+    level->peak_db = db_of(left > right ? left : right);
+    ebur128_destroy(&meter);
+    return 0;
+}
+
+/* The loudness alone: looking for true peaks takes many times as long. */
+static int measure_lufs(const float *pairs, int64_t count, double *lufs)
+{
+    ebur128_state *meter = heard(pairs, count, EBUR128_MODE_I, lufs);
+    if (meter == NULL)
+        return -1;
     ebur128_destroy(&meter);
     return 0;
 }
@@ -89,6 +111,14 @@ static float *peaks_of(const float *pairs, int64_t count)
     return peaks;
 }
 
+static double highest_db(const float *peaks, int64_t count)
+{
+    float highest = 0;
+    for (int64_t i = 0; i < count; i++)
+        highest = fmaxf(highest, peaks[i]);
+    return db_of(highest);
+}
+
 /* ---- The limiter ------------------------------------------------------------------------------ */
 
 /* held[i] = what the loudest sample within REACH of i allows. The queue (a ring) holds those of the window
@@ -138,19 +168,19 @@ static void apply(float *to, const float *from, int64_t count, double gain, cons
 static int level_with(float *to, const float *from, int64_t count, double target_lufs, double ceiling_db,
                       const float *peaks, float *held)
 {
-    struct loud_level before, after;
-    if (loud_measure(from, count, &before) != 0)
+    double before_lufs, after_lufs;
+    if (measure_lufs(from, count, &before_lufs) != 0)
         return -1;
-    double gain_db = isinf(before.lufs) ? 0 : fmin(target_lufs - before.lufs, MOST_GAIN_DB);
-    double most_db = fmin(MOST_GAIN_DB, fmax(gain_db, ceiling_db + MOST_LIMITING_DB - before.peak_db));
+    double gain_db = isinf(before_lufs) ? 0 : fmin(target_lufs - before_lufs, MOST_GAIN_DB);
+    double most_db = fmin(MOST_GAIN_DB, fmax(gain_db, ceiling_db + MOST_LIMITING_DB - highest_db(peaks, count)));
     for (int round = 0; round < ROUNDS; round++) {
         hold_lowest(held, peaks, count, pow(10, gain_db / 20), pow(10, ceiling_db / 20));
         release_slowly(held, count);
         apply(to, from, count, pow(10, gain_db / 20), held);
-        if (loud_measure(to, count, &after) != 0)
+        if (measure_lufs(to, count, &after_lufs) != 0)
             return -1;
-        double short_lu = target_lufs - after.lufs;
-        if (isinf(before.lufs) || isinf(after.lufs) || fabs(short_lu) < NEAR_LU || (short_lu > 0 && gain_db >= most_db))
+        double short_lu = target_lufs - after_lufs;
+        if (isinf(before_lufs) || isinf(after_lufs) || fabs(short_lu) < NEAR_LU || (short_lu > 0 && gain_db >= most_db))
             break;
         gain_db = fmin(gain_db + short_lu * (short_lu > 0 ? 1.3 : 1), most_db);
     }

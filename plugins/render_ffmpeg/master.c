@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_MARGIN_DB 0.4
-#define MORE_MARGIN_DB 0.15
+#define FIRST_MARGIN_DB 1.0
+#define MORE_MARGIN_DB 0.3
 #define ROUNDS 5
 
 static int one_round(struct aac *aac, struct loud_level *level, float *work, const struct sound *sound,

@@ -161,13 +161,19 @@ static enum cm_verdict write_packets(struct movie *movie)
     }
 }
 
-int movie_canvas(struct movie *movie, struct canvas *canvas)
+static int make_frame(struct movie *movie)
 {
     av_frame_unref(movie->frame);
     movie->frame->format = AV_PIX_FMT_YUV420P;
     movie->frame->width = movie->encoder->width;
     movie->frame->height = movie->encoder->height;
-    int error = av_frame_get_buffer(movie->frame, 0);
+    return av_frame_get_buffer(movie->frame, 0);
+}
+
+int movie_canvas(struct movie *movie, struct canvas *canvas)
+{
+    /* The encoder copies what it is given, so the same memory serves again. */
+    int error = movie->frame->data[0] != NULL && av_frame_is_writable(movie->frame) ? 0 : make_frame(movie);
     if (error < 0)
         return error;
     *canvas = (struct canvas){.width = movie->frame->width, .height = movie->frame->height};

@@ -14,6 +14,7 @@
 #include "captions.h"
 #include "compose.h"
 #include "image.h"
+#include "layer.h"
 #include "master.h"
 #include "movie.h"
 #include "pictures.h"
@@ -83,10 +84,12 @@ struct render {
     struct loud_level level;
     struct movie movie;
     struct thumbnail thumbnail;
-    struct canvas clean; /* the newest picture without texts */
+    struct layer layer; /* texts and images of the time laid_ms */
+    int64_t laid_ms;    /* -1: nothing yet */
+    struct canvas card; /* the end card's ground */
     AVRational rate;
-    int64_t start_us;
-    int64_t spoken, total; /* pictures: of the span, with the end card */
+    int64_t start_us, base_us; /* of the span; of its first picture */
+    int64_t spoken, total;     /* pictures: of the span, with the end card */
     const char *part_path;
 };
 
@@ -193,6 +196,9 @@ static enum cm_verdict make_overlays(struct render *render)
         return verdict;
     captions_make(&render->captions, document, &render->fonts, &render->texts, render->ctx);
     plate_add(document, &render->fonts, &render->texts, spoken_ms, total_ms);
+    render->laid_ms = -1;
+    if (layer_make(&render->layer, document->width, document->height) != 0)
+        return CM_FAIL(render->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     return images_open(&render->images, render->ctx, document, spoken_ms);
 }
 
@@ -200,8 +206,14 @@ static void draw_overlays(struct render *render, int64_t number, const struct ca
 {
     /* The middle of a picture's time: an event that begins or ends with it is on for whole pictures. */
     int64_t at_ms = av_rescale((2 * number + 1) * 500, render->rate.den, render->rate.num);
-    images_draw(&render->images, at_ms, canvas);
-    texts_draw(&render->texts, at_ms, canvas);
+    int changed = texts_draw(&render->texts, at_ms);
+    if (changed || render->laid_ms < 0 || images_differ(&render->images, render->laid_ms, at_ms)) {
+        layer_clear(&render->layer);
+        images_paint(&render->images, at_ms, &render->layer);
+        texts_paint(&render->texts, &render->layer);
+    }
+    render->laid_ms = at_ms;
+    layer_lay(&render->layer, canvas);
 }
 
 /* ---- Pictures ----------------------------------------------------------------------------------- */
@@ -221,7 +233,6 @@ static enum cm_verdict open_pictures(struct render *render)
                          : pictures_in(render->rate, render->document.thumbnail_ms - render->document.start_ms);
     int64_t every = (int64_t)(av_q2d(render->rate) * LOOK_EVERY_S);
     if (compose_open(&render->compose, &render->document, render->seen.video->sample_aspect_ratio, turn) != 0 ||
-        canvas_make(&render->clean, render->document.width, render->document.height) != 0 ||
         thumbnail_open(&render->thumbnail, render->document.width, render->document.height, wanted, every) != 0)
         return CM_FAIL(ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
     return CM_OK;
@@ -254,58 +265,80 @@ static enum cm_verdict stopped(struct render *render, int64_t number)
                    (long long)render->total);
 }
 
-/* The picture on `clean`, with the texts of this time, into the movie. */
-static enum cm_verdict add_picture(struct render *render, int64_t number)
+/* The middle of a picture's time, in the source. */
+static int64_t picture_us(const struct render *render, int64_t number)
+{
+    return render->base_us + av_rescale((2 * number + 1) * 500000, render->rate.den, render->rate.num);
+}
+
+static enum cm_verdict take_canvas(struct render *render, struct canvas *canvas)
+{
+    int error = movie_canvas(&render->movie, canvas);
+    return error < 0 ? render_library_failed(render->ctx, "take room for a picture", error) : CM_OK;
+}
+
+/* The canvas, with the texts of this time, into the movie. */
+static enum cm_verdict add_canvas(struct render *render, int64_t number, const struct canvas *canvas)
 {
     struct cm_ctx *ctx = render->ctx;
-    struct canvas canvas;
-    int error = movie_canvas(&render->movie, &canvas);
-    if (error < 0)
-        return render_library_failed(ctx, "take room for a picture", error);
-    canvas_copy(&canvas, &render->clean);
-    draw_overlays(render, number, &canvas);
+    draw_overlays(render, number, canvas);
     ctx->host->progress(ctx, SOUND_SHARE + (1 - SOUND_SHARE) * (double)(number + 1) / (double)render->total);
     return movie_add(&render->movie);
 }
 
+static enum cm_verdict add_picture(struct render *render, int64_t number, const AVFrame *frame)
+{
+    struct canvas canvas;
+    enum cm_verdict verdict = take_canvas(render, &canvas);
+    if (verdict != CM_OK)
+        return verdict;
+    int error = compose_picture(&render->compose, frame, picture_us(render, number), &canvas);
+    if (error < 0)
+        return compose_failed(render, error);
+    thumbnail_consider(&render->thumbnail, &canvas, number);
+    return add_canvas(render, number, &canvas);
+}
+
 static enum cm_verdict add_span(struct render *render)
 {
-    int64_t base_us = first_picture_us(render), composed_us = INT64_MIN;
+    render->base_us = first_picture_us(render);
     for (int64_t number = 0; number < render->spoken; number++) {
-        int64_t since_us = av_rescale((2 * number + 1) * 500000, render->rate.den, render->rate.num);
-        const AVFrame *frame = pictures_at(&render->pictures, base_us + since_us);
+        const AVFrame *frame = pictures_at(&render->pictures, picture_us(render, number));
         if (frame == NULL || render->ctx->host->stopping(render->ctx))
             return stopped(render, number);
-        int64_t shown_us = render->pictures.has_now ? render->pictures.now_us : INT64_MAX;
-        if (shown_us != composed_us || render->document.camera_count > 1) {
-            int error = compose_picture(&render->compose, frame, base_us + since_us, &render->clean);
-            if (error < 0)
-                return compose_failed(render, error);
-            composed_us = shown_us;
-        }
-        thumbnail_consider(&render->thumbnail, &render->clean, number);
-        enum cm_verdict verdict = add_picture(render, number);
+        enum cm_verdict verdict = add_picture(render, number, frame);
         if (verdict != CM_OK)
             return verdict;
     }
     return CM_OK;
 }
 
+/* The span's last picture, blurred. */
+static enum cm_verdict make_card(struct render *render)
+{
+    int64_t last_us = picture_us(render, render->spoken - 1);
+    if (canvas_make(&render->card, render->document.width, render->document.height) != 0)
+        return CM_FAIL(render->ctx, CM_AGAIN, CM_REASON_RESOURCE, "out of memory");
+    int error = compose_picture(&render->compose, pictures_at(&render->pictures, last_us), last_us, &render->card);
+    if (error >= 0)
+        error = compose_card(&render->compose, &render->card, &render->card);
+    return error < 0 ? compose_failed(render, error) : CM_OK;
+}
+
 static enum cm_verdict add_card(struct render *render)
 {
-    if (render->total == render->spoken)
-        return CM_OK;
-    int error = compose_card(&render->compose, &render->clean, &render->clean);
-    if (error < 0)
-        return compose_failed(render, error);
-    for (int64_t number = render->spoken; number < render->total; number++) {
+    enum cm_verdict verdict = render->total > render->spoken ? make_card(render) : CM_OK;
+    for (int64_t number = render->spoken; number < render->total && verdict == CM_OK; number++) {
+        struct canvas canvas;
         if (render->ctx->host->stopping(render->ctx))
             return stopped(render, number);
-        enum cm_verdict verdict = add_picture(render, number);
+        verdict = take_canvas(render, &canvas);
         if (verdict != CM_OK)
             return verdict;
+        canvas_copy(&canvas, &render->card);
+        verdict = add_canvas(render, number, &canvas);
     }
-    return CM_OK;
+    return verdict;
 }
 
 static enum cm_verdict make_movie(struct render *render)
@@ -380,7 +413,8 @@ static void close_all(struct render *render)
     if (render->part_path != NULL)
         unlink(render->part_path);
     thumbnail_close(&render->thumbnail);
-    canvas_free(&render->clean);
+    canvas_free(&render->card);
+    layer_free(&render->layer);
     compose_close(&render->compose);
     pictures_close(&render->pictures);
     images_close(&render->images);

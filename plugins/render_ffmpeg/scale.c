@@ -2,7 +2,8 @@
  * A decoded picture of any size, format, colour and orientation → a part of it on a canvas.
  *
  * A moving window would jerk if it were cut at whole source pixels: they become several pixels of the
- * clip. So a little more than the window is scaled, and cut to the exact place afterwards.
+ * clip. So a little more than the window is scaled, and cut to the exact place afterwards. One that stands
+ * still may as well stand on whole pixels: then it is scaled right to where it belongs.
  */
 #include "scale.h"
 
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define MOST_PIXEL_RATIO 16
+#define MOST_STRETCH 0.004 /* of a window that is put on whole samples: nobody sees it */
 
 double scale_aspect(const AVFrame *frame, AVRational stream_pixel, struct turn turn)
 {
@@ -141,6 +143,16 @@ static struct cut cut_of(double start, double share, int size, int align, int ta
     return cut;
 }
 
+/* The nearest whole samples instead, where that hardly changes the window's shape. */
+static void put_on_samples(struct cut *cut, double start, double share, int size, int align, int target)
+{
+    int length = (int)lround(share * size / align) * align, most = size / align * align;
+    if (share >= 1 || length < align || length > most || fabs(length / (share * size) - 1) > MOST_STRETCH)
+        return;
+    int from = (int)lround(start * size / align) * align;
+    *cut = (struct cut){from > most - length ? most - length : from, length, target, 0};
+}
+
 /* The frame's part as a frame of its own that shares the data. Formats of less than a byte a pixel
  * cannot be cut. */
 static int take_part(struct scale *scale, const AVFrame *frame, const struct cut *x, const struct cut *y)
@@ -182,6 +194,10 @@ int scale_frame(struct scale *scale, const AVFrame *frame, struct turn turn, str
     int align_y = whole ? frame->height : 1 << format->log2_chroma_h;
     struct cut x = cut_of(stored.x, stored.width, frame->width, align_x, turn.transpose ? to->height : to->width);
     struct cut y = cut_of(stored.y, stored.height, frame->height, align_y, turn.transpose ? to->width : to->height);
+    if (scale->still) {
+        put_on_samples(&x, stored.x, stored.width, frame->width, align_x, turn.transpose ? to->height : to->width);
+        put_on_samples(&y, stored.y, stored.height, frame->height, align_y, turn.transpose ? to->width : to->height);
+    }
     int error = take_part(scale, frame, &x, &y);
     if (error < 0)
         return error;

@@ -20,6 +20,7 @@ struct scale {
     struct scale_key key;
     struct canvas between; /* where it scales to, when that is not yet the target */
     AVFrame *part;
+    int still; /* set by the owner: the window does not move, so the nearest whole source samples are its border */
 };
 
 /* Shape of the picture as shown: with its pixels' shape and its turn. */

@@ -1,5 +1,5 @@
 /*
- * Texts and flat shapes over the picture: libass draws them, we blend them onto the canvas.
+ * Texts and flat shapes over the picture: libass draws them, for a layer.
  *
  * No font provider: fonts come from memory, so nothing is looked for on the disk and no cache is written.
  */
@@ -150,12 +150,17 @@ void texts_add_box(struct texts *texts, int layer, int64_t from_ms, int64_t to_m
 
 /* ---- Drawing ---------------------------------------------------------------------------------- */
 
-void texts_draw(struct texts *texts, int64_t at_ms, const struct canvas *canvas)
+int texts_draw(struct texts *texts, int64_t at_ms)
 {
-    int changed;
+    int changed = 0;
     texts->drawn = ass_render_frame(texts->renderer, texts->track, at_ms, &changed);
+    return changed != 0;
+}
+
+void texts_paint(const struct texts *texts, struct layer *layer)
+{
     for (const ASS_Image *image = texts->drawn; image != NULL; image = image->next) {
         struct stencil stencil = {image->bitmap, image->stride, image->w, image->h, image->dst_x, image->dst_y};
-        canvas_paint(canvas, &stencil, image->color >> 8, 255 - (int)(image->color & 0xff));
+        layer_paint(layer, &stencil, image->color >> 8, 255 - (int)(image->color & 0xff));
     }
 }

@@ -1,13 +1,13 @@
 /*
- * Texts and flat shapes over the picture: libass draws them, we blend them onto the canvas.
+ * Texts and flat shapes over the picture: libass draws them, for a layer.
  */
 #ifndef RENDER_TEXTS_H
 #define RENDER_TEXTS_H
 
 #include <ass/ass.h>
 
-#include "canvas.h"
 #include "fonts.h"
+#include "layer.h"
 
 struct texts {
     ASS_Library *library;
@@ -33,7 +33,8 @@ void texts_add(struct texts *texts, int layer, int64_t from_ms, int64_t to_ms, c
 /* A filled rectangle with round corners; look->colour, alpha and fade count. */
 void texts_add_box(struct texts *texts, int layer, int64_t from_ms, int64_t to_ms, const struct texts_look *look,
                    double x, double y, double width, double height, double radius);
-/* Draws what is on at this time. */
-void texts_draw(struct texts *texts, int64_t at_ms, const struct canvas *canvas);
+/* What is on at this time, for texts_paint; 1 when it differs from what was drawn before. */
+int texts_draw(struct texts *texts, int64_t at_ms);
+void texts_paint(const struct texts *texts, struct layer *layer);
 
 #endif

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "plugins/render_ffmpeg/canvas.h"
+#include "plugins/render_ffmpeg/layer.h"
 #include "plugins/render_ffmpeg/rate.h"
 #include "plugins/render_ffmpeg/scale.h"
 #include "plugins/render_ffmpeg/window.h"
@@ -167,18 +168,23 @@ static void test_paint_is_clipped_and_exact(void **state)
     struct canvas canvas;
     uint8_t coverage[16 * 16];
     memset(coverage, 255, sizeof(coverage));
+    struct layer layer;
     assert_int_equal(canvas_make(&canvas, 32, 32), 0);
+    assert_int_equal(layer_make(&layer, 32, 32), 0);
     static const int places[][2] = {{-8, -8}, {24, 24}, {-100, 4}, {4, 100}, {8, 8}, {7, 9}};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         fill(&canvas, 16);
         struct stencil stencil = {coverage, 16, 16, 16, places[i][0], places[i][1]};
-        canvas_paint(&canvas, &stencil, 0xffffff, 255);
+        layer_clear(&layer);
+        layer_paint(&layer, &stencil, 0xffffff, 255);
+        layer_lay(&layer, &canvas);
         for (int y = 0; y < 32; y++)
             for (int x = 0; x < 32; x++) {
                 int in = x >= places[i][0] && x < places[i][0] + 16 && y >= places[i][1] && y < places[i][1] + 16;
                 assert_int_equal(canvas.plane[0][y * canvas.stride[0] + x], in ? 235 : 16);
             }
     }
+    layer_free(&layer);
     canvas_free(&canvas);
 }
 
