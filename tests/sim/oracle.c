@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/common/done.h"
 #include "core/common/text.h"
 #include "tests/sim/run.h"
 
@@ -19,8 +20,13 @@ struct sim_seen {
     int64_t before; /* its state before this one */
 };
 
+struct key {
+    char text[200]; /* job, step and four keys of at most 20 bytes */
+};
+
 struct sim_noted {
     uint64_t id;
+    struct key guarded; /* the task that the set is guarded by, or "" */
     struct cm_change *changes;
     char *released;         /* changes that let a task go which waited for others */
     struct sim_seen **seen; /* what each change became, once it is durable */
@@ -50,10 +56,6 @@ static int is_watched(enum cm_table table)
 {
     return table == CM_TABLE_JOB || table == CM_TABLE_TASK || table == CM_TABLE_ATTEMPT || table == CM_TABLE_EFFECT;
 }
-
-struct key {
-    char text[200]; /* job, step and four keys of at most 20 bytes */
-};
 
 /* "job/step/item", and "#fence" when there is one. */
 static struct key key_of_attempt(const char *job, const char *step, const char *item, int64_t fence)
@@ -246,6 +248,9 @@ void sim_oracle_note(struct sim_oracle *oracle, const struct cm_change_set *set)
     oracle->noted = cm_grow(oracle->noted, &oracle->noted_room, oracle->noted_count, sizeof *oracle->noted);
     struct sim_noted *noted = &oracle->noted[oracle->noted_count++];
     *noted = (struct sim_noted){.id = set->id};
+    if (set->guard.kind == CM_GUARD_TASK) {
+        noted->guarded = key_of_attempt(set->guard.job, set->guard.step, set->guard.item, 0);
+    }
     noted->changes = cm_alloc((set->count + 1) * sizeof *noted->changes);
     noted->released = cm_alloc(set->count + 1);
     noted->seen = cm_alloc((set->count + 1) * sizeof *noted->seen);
@@ -407,12 +412,14 @@ static const char *check_task(struct sim_oracle *oracle, const struct cm_task_ro
     return NULL;
 }
 
-static const char *check_change(struct sim_oracle *oracle, const struct sim_seen *found, const struct cm_change *change)
+static const char *check_change(struct sim_oracle *oracle, const struct sim_noted *noted, const struct sim_seen *found,
+                                const struct cm_change *change)
 {
     const void *old = found ? found->row : NULL;
     const char *wrong = NULL;
-    /* A set about a whole job is guarded by the job alone: it may not know what was taken. */
-    if (change->table == CM_TABLE_TASK && !(found && found->taken)) {
+    /* A set is guarded by one task or by the job: of the others it may not know that they were taken. */
+    int unknown = found && found->taken && strcmp(found->key, noted->guarded.text) != 0;
+    if (change->table == CM_TABLE_TASK && !unknown) {
         wrong = check_task(oracle, old, change->row);
     } else if (change->table == CM_TABLE_EFFECT && old) {
         const struct cm_effect_row *before = old, *after = change->row;
@@ -435,6 +442,38 @@ static int is_released(const struct sim_seen *found, const struct cm_change *cha
     return waited && (row->state == CM_TASK_READY || row->state == CM_TASK_RUNNING || row->state == CM_TASK_SCHEDULED);
 }
 
+/* The set's change of the task whose attempt this is, if it has one. */
+static const struct cm_task_row *task_in_set(const struct sim_noted *noted, const struct cm_attempt_row *attempt)
+{
+    const struct cm_task_row *found = NULL;
+    for (size_t i = 0; i < noted->count; i++) {
+        const struct cm_task_row *task = noted->changes[i].row;
+        if (noted->changes[i].table == CM_TABLE_TASK && !strcmp(task->item, attempt->item) &&
+            !strcmp(task->step, attempt->step) && !strcmp(task->job, attempt->job)) {
+            found = task;
+        }
+    }
+    return found;
+}
+
+/* An end that is nobody's fault burns no try: a rate limit, a wait, a stop. */
+static const char *check_burns(struct sim_oracle *oracle, const struct sim_noted *noted,
+                               const struct cm_attempt_row *attempt)
+{
+    int outcome = cm_outcome_from_name(attempt->verdict), reason = cm_reason_from_name(attempt->reason);
+    int waits = outcome == CM_AGAIN && (reason == CM_REASON_RATE || reason == CM_REASON_PROCESSING);
+    const struct cm_task_row *after = task_in_set(noted, attempt);
+    const struct cm_task_row *before = sim_oracle_task(oracle, attempt->job, attempt->step, attempt->item);
+    if (!waits && outcome != CM_HOLD && outcome != CM_OUTCOME_CANCELLED && outcome != CM_OUTCOME_INTERRUPTED) {
+        return NULL;
+    }
+    if (after && before && after->fence == attempt->fence && after->tries > before->tries) {
+        return problem(oracle, "%s/%s#%lld burnt a try, though it ended in %s %s", attempt->step, attempt->item,
+                       (long long)attempt->fence, attempt->verdict, attempt->reason);
+    }
+    return NULL;
+}
+
 static const char *merge(struct sim_oracle *oracle, struct sim_noted *noted)
 {
     const char *wrong = NULL;
@@ -442,7 +481,10 @@ static const char *merge(struct sim_oracle *oracle, struct sim_noted *noted)
         const struct cm_change *change = &noted->changes[i];
         struct key key = key_of(change->table, change->row);
         const struct sim_seen *found = cm_index_get(&oracle->tables[change->table], key.text);
-        wrong = check_change(oracle, found, change);
+        wrong = check_change(oracle, noted, found, change);
+        if (!wrong && change->table == CM_TABLE_ATTEMPT) {
+            wrong = check_burns(oracle, noted, change->row);
+        }
         noted->released[i] = (char)is_released(found, change);
     }
     for (size_t i = 0; i < noted->count; i++) {

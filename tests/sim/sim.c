@@ -145,7 +145,7 @@ static struct sim_totals add_up(const struct shared *shared)
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seed N | --seeds A..B] [--steps N] [--jobs N] [--for SECONDS] [--keep-going] "
-                    "[--sqlite] [--verbose]\n");
+                    "[--sqlite] [--fresh] [--verbose]\n");
     return 64;
 }
 
@@ -159,6 +159,11 @@ static int read_option(struct choice *choice, const char *name, const char *valu
     }
     if (!strcmp(name, "--sqlite")) {
         choice->sqlite = 1;
+        return 1;
+    }
+    if (!strcmp(name, "--fresh")) {
+        choice->first = (uint64_t)time(NULL) * 1000000; /* a second is good for a million of them */
+        choice->last = UINT64_MAX - JOBS_MAX;
         return 1;
     }
     if (!strcmp(name, "--keep-going")) {
@@ -191,15 +196,19 @@ static int read_option(struct choice *choice, const char *name, const char *valu
 
 int main(int argc, char **argv)
 {
-    struct choice choice = {.options = {.steps = 400}, .first = 1, .last = 10000, .jobs = 1};
+    struct choice choice = {.options = {.steps = 400}, .first = 1, .last = 10000};
+    choice.jobs = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1, words; i < argc; i += words) {
         words = read_option(&choice, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
         if (!words) {
             return usage();
         }
     }
-    if (!choice.jobs || choice.jobs > JOBS_MAX) {
-        return usage();
+    if (choice.jobs < 1 || choice.jobs > JOBS_MAX) {
+        choice.jobs = choice.jobs < 1 ? 1 : JOBS_MAX;
+    }
+    if (choice.first == choice.last) {
+        choice.jobs = 1;
     }
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
