@@ -72,6 +72,9 @@ void cm_log_secret(const char *secret)
 static char *without_secrets(const char *text)
 {
     struct cm_text out = {0};
+    if (!the_log.secret_count) {
+        return cm_strdup(text);
+    }
     while (*text) {
         size_t secret_bytes = 0;
         for (size_t i = 0; i < the_log.secret_count; i++) {
@@ -101,11 +104,27 @@ static size_t character_bytes(const char *text)
     return 0;
 }
 
+/* How many characters from here on need no care, whatever they are written into. */
+static size_t plain_bytes(const char *text)
+{
+    const char *at = text;
+    while (*at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\') {
+        at++;
+    }
+    return (size_t)(at - text);
+}
+
 /* Adds the text so that it cannot break the line: control characters and bad UTF-8 are replaced;
  * in JSON, quotes are escaped. */
 static void add_clean(struct cm_text *out, const char *text, int json)
 {
     while (*text) {
+        size_t plain = plain_bytes(text);
+        cm_text_add_bytes(out, text, plain);
+        text += plain;
+        if (!*text) {
+            return;
+        }
         size_t bytes = character_bytes(text);
         unsigned char c = (unsigned char)*text;
         if (bytes == 0) {

@@ -56,11 +56,13 @@ enum cm_message_result cm_message_send(int fd, struct json_object *message, int 
     }
 }
 
-/* Takes the next datagram, whatever its size; *bytes is malloc'd. */
-static enum cm_message_result take(int fd, int wait, char **bytes, size_t *count)
+/* Takes the next datagram, whatever its size, into a block that is used again: one thread of a
+ * process has such sockets. */
+static enum cm_message_result take(int fd, int wait, const char **bytes, size_t *count)
 {
+    static char block[CM_MESSAGE_MAX];
     for (;;) {
-        ssize_t size = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t size = recv(fd, block, sizeof block, MSG_TRUNC | MSG_DONTWAIT);
         if (size < 0 && errno == EINTR) {
             continue;
         }
@@ -74,15 +76,9 @@ static enum cm_message_result take(int fd, int wait, char **bytes, size_t *count
         if (size <= 0) {
             return CM_MESSAGE_CLOSED;
         }
-        size_t room = size > CM_MESSAGE_MAX ? CM_MESSAGE_MAX : (size_t)size;
-        *bytes = cm_alloc(room + 1);
-        ssize_t got = recv(fd, *bytes, room, MSG_TRUNC | MSG_DONTWAIT);
-        if (got > 0 && (size_t)got <= room) {
-            *count = (size_t)got;
-            return CM_MESSAGE_OK;
-        }
-        free(*bytes);
-        return got > 0 ? CM_MESSAGE_BAD : CM_MESSAGE_CLOSED;
+        *bytes = block;
+        *count = (size_t)size;
+        return *count <= sizeof block ? CM_MESSAGE_OK : CM_MESSAGE_BAD;
     }
 }
 
@@ -98,7 +94,7 @@ static enum cm_message_result bad(char **error, char *why)
 
 enum cm_message_result cm_message_receive(int fd, int wait, struct json_object **message, char **error)
 {
-    char *bytes = NULL;
+    const char *bytes = NULL;
     size_t count = 0;
     enum cm_message_result result = take(fd, wait, &bytes, &count);
     if (result == CM_MESSAGE_BAD) {
@@ -109,7 +105,6 @@ enum cm_message_result cm_message_receive(int fd, int wait, struct json_object *
     }
     char *why = NULL;
     struct json_object *parsed = cm_json_parse(bytes, count, &why);
-    free(bytes);
     if (!parsed) {
         return bad(error, why);
     }

@@ -520,6 +520,21 @@ static int is_once(const struct attempt *attempt)
     return !attempt->stage || cm_begin_is_confined(attempt->stage);
 }
 
+static int send_begin(struct attempt *attempt, const struct cm_begin *begin, struct json_object *message)
+{
+    enum cm_message_result result = cm_worker_send(attempt->worker, message);
+    if (result != CM_MESSAGE_TOO_LARGE) {
+        return result == CM_MESSAGE_OK;
+    }
+    char *error = cm_begin_shorten(begin, message);
+    if (error) {
+        attempt->stop_outcome = CM_OUTCOME_NOSTART;
+        attempt->stop_words = error;
+        return 0;
+    }
+    return cm_worker_send(attempt->worker, message) == CM_MESSAGE_OK;
+}
+
 /* Gives the attempt to a worker. */
 static void launch(struct attempt *attempt, struct json_object *saved, struct json_object *recalled)
 {
@@ -553,7 +568,7 @@ static void launch(struct attempt *attempt, struct json_object *saved, struct js
             set_timer(attempt->warn, attempt->start->warn_ms);
         }
         push_stall(attempt);
-        if (cm_worker_send(attempt->worker, message) != CM_MESSAGE_OK) {
+        if (!send_begin(attempt, &begin, message)) {
             cm_worker_signal(attempt->worker, SIGKILL); /* its end reports */
         }
     }

@@ -20,11 +20,12 @@
 #include "core/daemon/config/config.h"
 #include "core/daemon/engine/engine.h"
 
-#define ROOM_FOR_THE_REST 1024 /* of a message: what json escapes may add */
-
+/* Nothing is the same as "" to whoever reads it. */
 static void put_text(struct json_object *object, const char *field, const char *text)
 {
-    json_object_object_add(object, field, json_object_new_string(text ? text : ""));
+    if (text && *text) {
+        json_object_object_add(object, field, json_object_new_string(text));
+    }
 }
 
 static void put_number(struct json_object *object, const char *field, int64_t number)
@@ -69,8 +70,7 @@ static struct json_object *inputs_of(const struct cm_begin *begin)
     return inputs;
 }
 
-/* Too many inputs for a message go into a file of the attempt folder. */
-static char *move_inputs_to_file(const struct cm_begin *begin, struct json_object *message)
+char *cm_begin_shorten(const struct cm_begin *begin, struct json_object *message)
 {
     struct json_object *inputs = cm_json_array(message, "inputs");
     char *path = cm_path_join(begin->folder, "inputs.json"), *error = NULL;
@@ -183,11 +183,6 @@ struct json_object *cm_begin_make(const struct cm_begin *begin, char **error)
         *error = cm_format(_("the plugin instance %s is not in the config any more"), instance);
     } else {
         *error = use ? put_options(message, use) : NULL;
-    }
-    size_t bytes;
-    json_object_to_json_string_length(message, JSON_C_TO_STRING_PLAIN, &bytes);
-    if (!*error && bytes > CM_MESSAGE_MAX - ROOM_FOR_THE_REST) {
-        *error = move_inputs_to_file(begin, message);
     }
     if (!*error) {
         return message;

@@ -21,6 +21,10 @@ struct cm_begin {
  * there, the instance is not in the config any more, or a file could not be written. */
 struct json_object *cm_begin_make(const struct cm_begin *begin, char **error);
 
+/* A message that is too long to be sent: its inputs go into a file of the attempt folder. NULL, or one
+ * line (malloc'd) why they could not. */
+char *cm_begin_shorten(const struct cm_begin *begin, struct json_object *message);
+
 /* Whether a worker of this stage serves one attempt, confined, and ends. */
 int cm_begin_is_confined(int stage);
 

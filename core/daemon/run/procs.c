@@ -21,7 +21,6 @@
 #include "core/daemon/run/spawn.h"
 
 #define PROC_MAGIC 0x636d7063u
-#define MESSAGES_AT_ONCE 64 /* then others get their turn */
 
 struct cm_proc {
     unsigned magic;
@@ -105,9 +104,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    struct cm_proc *proc = proc_of(arg);
-    for (int i = 0; i < MESSAGES_AT_ONCE && take_message(proc); i++) {
-    }
+    take_message(proc_of(arg)); /* what is left makes it readable again, and others have their turn */
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------- */

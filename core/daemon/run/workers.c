@@ -19,13 +19,22 @@
 
 #define WORKER_MAGIC 0x636d776bu
 
+/* A plugin instance as it was when the worker was started; `use` is compared only. */
+struct identity {
+    const struct cm_plugin_use *use;
+    dev_t device;
+    ino_t inode;
+    struct timespec changed;
+};
+
 struct cm_worker {
     unsigned magic;
     struct cm_worker *next;
     struct cm_workers *workers;
     struct cm_proc *proc;
-    char *folder;   /* "" without one */
-    char *identity; /* instance, plugin file, options: what must be equal for the next attempt */
+    char *folder; /* "" without one */
+    char *name;   /* of its instance */
+    struct identity identity;
     int once, hello, retire, quitting, busy;
     int keeps_folder; /* somebody else clears it */
     int64_t served;
@@ -100,7 +109,7 @@ static void forget(struct cm_worker *worker)
     }
     event_free(worker->timer);
     free(worker->folder);
-    free(worker->identity);
+    free(worker->name);
     worker->magic = 0;
     free(worker);
 }
@@ -127,29 +136,34 @@ static void on_ended(void *arg, int status, const char *words)
     if (worker->busy) {
         worker->ended(worker->arg, status, words);
     } else if (status != 0 && !worker->quitting) {
-        cm_warn("an idle worker (%s) ended: %s", worker->identity, words);
+        cm_warn("an idle worker of %s ended: %s", worker->name, words);
     }
     forget(worker);
 }
 
 /* ---- Taking one ------------------------------------------------------------------------------ */
 
-static char *identity_of(const struct cm_plugin_use *use)
+/* What must be equal for the next attempt. A config lives as long as workers of it are used, so the
+ * instance with its options is the same when its place is. */
+static struct identity identity_of(const struct cm_plugin_use *use)
 {
     struct stat info = {0};
-    if (!use) {
-        return cm_strdup("");
+    if (use) {
+        (void)stat(use->path, &info); /* a missing file shows when it is loaded */
     }
-    (void)stat(use->path, &info); /* a missing file shows when it is loaded */
-    return cm_format("%s %s %llu:%llu %lld.%09ld %s", use->name, use->path, (unsigned long long)info.st_dev,
-                     (unsigned long long)info.st_ino, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
-                     json_object_to_json_string_ext(use->options, JSON_C_TO_STRING_PLAIN));
+    return (struct identity){use, info.st_dev, info.st_ino, info.st_mtim};
 }
 
-static struct cm_worker *find_idle(struct cm_workers *workers, const char *identity)
+static int is_same(const struct identity *a, const struct identity *b)
+{
+    return a->use == b->use && a->device == b->device && a->inode == b->inode &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static struct cm_worker *find_idle(struct cm_workers *workers, const struct identity *identity)
 {
     for (struct cm_worker *worker = workers->first; worker; worker = worker->next) {
-        if (!worker->busy && !worker->retire && !worker->once && !strcmp(worker->identity, identity)) {
+        if (!worker->busy && !worker->retire && !worker->once && is_same(&worker->identity, identity)) {
             return worker;
         }
     }
@@ -169,7 +183,7 @@ static char *new_folder(struct cm_workers *workers)
     return folder;
 }
 
-static struct cm_worker *start_worker(struct cm_workers *workers, const char *identity, int once)
+static struct cm_worker *start_worker(struct cm_workers *workers, const struct identity *identity, int once)
 {
     struct cm_worker *worker = cm_alloc(sizeof *worker);
     worker->magic = WORKER_MAGIC;
@@ -188,7 +202,8 @@ static struct cm_worker *start_worker(struct cm_workers *workers, const char *id
         errno = saved;
         return NULL;
     }
-    worker->identity = cm_strdup(identity);
+    worker->identity = *identity;
+    worker->name = cm_strdup(identity->use ? identity->use->name : "");
     worker->timer = evtimer_new(workers->base, on_timer, worker);
     worker->next = workers->first;
     workers->first = worker;
@@ -198,12 +213,11 @@ static struct cm_worker *start_worker(struct cm_workers *workers, const char *id
 struct cm_worker *cm_worker_take(struct cm_workers *workers, const struct cm_plugin_use *use, int once,
                                  cm_proc_message_fn message, cm_proc_ended_fn ended, void *arg)
 {
-    char *identity = identity_of(use);
-    struct cm_worker *worker = once ? NULL : find_idle(workers, identity);
+    struct identity identity = identity_of(use);
+    struct cm_worker *worker = once ? NULL : find_idle(workers, &identity);
     if (!worker) {
-        worker = start_worker(workers, identity, once);
+        worker = start_worker(workers, &identity, once);
     }
-    free(identity);
     if (!worker) {
         return NULL;
     }
