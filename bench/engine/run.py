@@ -1,4 +1,5 @@
-"""make bench-engine: ClipMaker's engine, and its daemon with real workers, against BullMQ over a real Redis.
+"""make bench-engine: ClipMaker's engine, and its daemon with real workers, against BullMQ over a real Redis, and
+on PostgreSQL against graphile-worker and pg-boss over the same server.
 
 Pairs in turn, the median of ROUNDS. Everything is started here, on 127.0.0.1 and in a temporary folder, and ended
 here, also on failure. The last line is one JSON object.
@@ -72,6 +73,44 @@ class Redis:
         self.process.kill()
         self.process.wait()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def as_nobody(*command):
+    """PostgreSQL does not run as root."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command] if os.getuid() == 0 else command
+
+
+class Postgres:
+    """A PostgreSQL of our own, as it is by default: fsync on, synchronous_commit on."""
+
+    def __init__(self, root):
+        self.root = pathlib.Path(root)
+        self.programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+    def __enter__(self):
+        self.data = pathlib.Path(tempfile.mkdtemp(prefix="clipmaker-bench-pg-"))
+        if os.getuid() == 0:
+            shutil.chown(self.data, "nobody", "nogroup")
+        folder, port = self.programs[-1].parent, free_port()
+        subprocess.run(as_nobody(folder / "initdb", "-D", self.data, "-A", "trust", "-U", "bench"), check=True,
+                       capture_output=True)
+        self.process = subprocess.Popen(
+            as_nobody(folder / "postgres", "-D", self.data, "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}",
+                      "-c", "unix_socket_directories="), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.port = port
+        wait_for("PostgreSQL", lambda: subprocess.run([folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)],
+                                                      capture_output=True).returncode == 0, 30)
+        return self
+
+    def url(self, name):
+        folder = self.programs[-1].parent
+        subprocess.run([folder / "createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bench", name], check=True)
+        return f"postgresql://bench@127.0.0.1:{self.port}/{name}"
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+        shutil.rmtree(self.data, ignore_errors=True)
 
 
 def install_peer(name):
@@ -231,6 +270,31 @@ def effects(root, peer, figures, ratios):
         say(f"bullmq     recovered in {seconds:.1f} s, {doubled} of {EFFECTS} effects doubled")
 
 
+def on_postgres(root, figures, ratios):
+    """Ours and two others over one server, each in a database of its own."""
+    server = Postgres(root)
+    if not server.programs:
+        say("no PostgreSQL server here: not measured")
+        return
+    peer = install_peer("postgres")
+    rates = {"pg_inline": [], "graphile": [], "pgboss": []}
+    with server:
+        for number in range(3):
+            try:
+                got = run(INLINE, server.url(f"ours{number}"), 300, IN_FLIGHT, IN_FLIGHT, 0)
+                rates["pg_inline"].append(got["tasks_per_s"])
+            except RuntimeError as error:
+                say(f"the store on PostgreSQL: {str(error)[-300:].strip()}")
+                return
+            for kind in ("graphile", "pgboss"):
+                rates[kind].append(run("node", peer, kind, server.url(f"{kind}{number}"), 60, IN_FLIGHT)["tasks_per_s"])
+    for name, values in rates.items():
+        figures[name + "_tasks_per_s"] = statistics.median(values)
+        say(f"{name:10} {statistics.median(values):8.0f} tasks/s  (± {spread(values):.0%}: {values})")
+    for name in ("graphile", "pgboss"):
+        ratios["pg_" + name] = round(statistics.median(a / b for a, b in zip(rates["pg_inline"], rates[name])), 2)
+
+
 def main():
     figures, ratios = {}, {}
     peer = None if QUICK else install_peer("bullmq")
@@ -240,6 +304,8 @@ def main():
         throughput(root, peer, figures, ratios)
         latency(root, peer, figures, ratios)
         effects(root, peer, figures, ratios)
+        if peer:
+            on_postgres(root, figures, ratios)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     print(json.dumps({"bench": "engine", "figures": figures, "ratios": ratios}))
