@@ -14,6 +14,7 @@
 #include "core/common/text.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/run.h"
+#include "tests/sim/stories.h"
 
 #define JOBS_MAX 64
 
@@ -144,8 +145,9 @@ static struct sim_totals add_up(const struct shared *shared)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N | --seeds A..B] [--steps N] [--jobs N] [--for SECONDS] [--keep-going] "
-                    "[--sqlite] [--fresh] [--verbose]\n");
+    fprintf(stderr,
+            "usage: sim --stories | [--seed N | --seeds A..B] [--steps N] [--jobs N] [--for SECONDS] [--keep-going] "
+            "[--sqlite] [--fresh] [--verbose]\n");
     return 64;
 }
 
@@ -198,6 +200,9 @@ int main(int argc, char **argv)
 {
     struct choice choice = {.options = {.steps = 400}, .first = 1, .last = 10000};
     choice.jobs = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (argc == 2 && !strcmp(argv[1], "--stories")) {
+        return sim_stories() ? 1 : 0;
+    }
     for (int i = 1, words; i < argc; i += words) {
         words = read_option(&choice, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
         if (!words) {
