@@ -69,18 +69,22 @@ int64_t cm_transcript_gap_ms(const struct cm_transcript *transcript, size_t word
 
 /* ---- Writing ---- */
 
+struct json_object *cm_spoken_write(const struct cm_spoken *word)
+{
+    struct json_object *one = json_object_new_object();
+    json_object_object_add(one, "t", json_object_new_string(word->text));
+    json_object_object_add(one, "s", json_object_new_int64(word->start_ms));
+    json_object_object_add(one, "e", json_object_new_int64(word->end_ms));
+    json_object_object_add(one, "c", json_object_new_double(word->confidence));
+    json_object_object_add(one, "p", json_object_new_int(word->speaker));
+    return one;
+}
+
 static struct json_object *write_words(const struct cm_transcript *transcript)
 {
     struct json_object *words = json_object_new_array();
     for (size_t i = 0; i < transcript->word_count; i++) {
-        const struct cm_spoken *word = &transcript->words[i];
-        struct json_object *one = json_object_new_object();
-        json_object_object_add(one, "t", json_object_new_string(word->text));
-        json_object_object_add(one, "s", json_object_new_int64(word->start_ms));
-        json_object_object_add(one, "e", json_object_new_int64(word->end_ms));
-        json_object_object_add(one, "c", json_object_new_double(word->confidence));
-        json_object_object_add(one, "p", json_object_new_int(word->speaker));
-        json_object_array_add(words, one);
+        json_object_array_add(words, cm_spoken_write(&transcript->words[i]));
     }
     return words;
 }

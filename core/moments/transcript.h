@@ -53,6 +53,8 @@ struct cm_transcript {
 /* From the artifact; NULL with one line (malloc'd) when it makes no sense. */
 struct cm_transcript *cm_transcript_read(struct json_object *json, char **error);
 struct json_object *cm_transcript_write(const struct cm_transcript *transcript);
+/* One word, as in the artifacts "words" and "transcript". */
+struct json_object *cm_spoken_write(const struct cm_spoken *word);
 void cm_transcript_free(struct cm_transcript *transcript);
 
 /* The words first..last with spaces between; malloc'd. */

@@ -9,6 +9,7 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
+#include "core/moments/transcript.h"
 #include "core/worker/call.h"
 #include "core/worker/host.h"
 #include "core/worker/lay.h"
@@ -61,13 +62,8 @@ static struct json_object *encode_words(const struct cm_lay *lay)
     struct json_object *words = json_object_new_array();
     for (size_t i = 0; i < lay->count; i++) {
         const struct cm_lay_word *word = &lay->words[i];
-        struct json_object *one = json_object_new_object();
-        json_object_object_add(one, "t", json_object_new_string(word->text));
-        json_object_object_add(one, "s", json_object_new_int64(word->start_ms));
-        json_object_object_add(one, "e", json_object_new_int64(word->end_ms));
-        json_object_object_add(one, "c", json_object_new_double(word->confidence));
-        json_object_object_add(one, "p", json_object_new_int(word->speaker));
-        json_object_array_add(words, one);
+        struct cm_spoken spoken = {word->text, word->start_ms, word->end_ms, word->confidence, word->speaker};
+        json_object_array_add(words, cm_spoken_write(&spoken));
     }
     return words;
 }

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/common/file.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/engine/pipeline.h"
 #include "core/daemon/run/attempts.h"
+#include "core/daemon/store/row_json.h"
 
 struct gathering {
     struct cm_view view;
@@ -309,65 +309,11 @@ struct json_object *cm_view_summary(const struct cm_view *view)
 
 /* ---- Everything ------------------------------------------------------------------------------ */
 
-/* Numbers that people read as names. */
-static const char *name_of(enum cm_table table, const char *column, int64_t number)
-{
-    if (!strcmp(column, "state") && table == CM_TABLE_TASK) {
-        return cm_task_state_name(number);
-    }
-    if (!strcmp(column, "state") && table == CM_TABLE_EFFECT) {
-        return cm_effect_state_name(number);
-    }
-    if (!strcmp(column, "held_by")) {
-        return number ? cm_hold_name(number) : "";
-    }
-    return NULL;
-}
-
-static struct json_object *text_value(const struct cm_view *view, enum cm_table table, const char *column,
-                                      const char *text)
-{
-    if (table == CM_TABLE_ARTIFACT && !strcmp(column, "facts")) {
-        struct json_object *facts = cm_json_parse(text, strlen(text), NULL);
-        return facts ? facts : json_object_new_object();
-    }
-    if (table == CM_TABLE_ARTIFACT && !strcmp(column, "path") && *text != '/') {
-        char *path = cm_path_join(view->daemon->state, text);
-        struct json_object *value = json_object_new_string(path);
-        free(path);
-        return value;
-    }
-    return json_object_new_string(text);
-}
-
-static struct json_object *row_object(const struct cm_view *view, enum cm_table table, const void *row)
-{
-    const struct cm_row_type *type = cm_row_type(table);
-    struct json_object *object = json_object_new_object();
-    for (size_t i = 0; i < type->column_count; i++) {
-        const struct cm_column *column = &type->columns[i];
-        const char *field = (const char *)row + column->offset;
-        struct json_object *value;
-        if (column->type == CM_COLUMN_INT) {
-            int64_t number;
-            memcpy(&number, field, sizeof number);
-            const char *name = name_of(table, column->name, number);
-            value = name ? json_object_new_string(name) : json_object_new_int64(number);
-        } else {
-            const char *text;
-            memcpy(&text, field, sizeof text);
-            value = text_value(view, table, column->name, text);
-        }
-        json_object_object_add(object, column->name, value);
-    }
-    return object;
-}
-
 static struct json_object *row_array(const struct cm_view *view, enum cm_table table, const struct cm_view_rows *rows)
 {
     struct json_object *array = json_object_new_array();
     for (size_t i = 0; i < rows->count; i++) {
-        json_object_array_add(array, row_object(view, table, rows->rows[i]));
+        json_object_array_add(array, cm_row_json(table, rows->rows[i], view->daemon->state));
     }
     return array;
 }
