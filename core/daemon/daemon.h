@@ -65,9 +65,10 @@ struct cm_daemon {
     char *state; /* absolute, without links */
     int lock_fd;
     char boot[37];
-    unsigned pauses;   /* enum cm_pause */
-    char *store_words; /* why the store is away */
-    int control_fd;    /* private mode; else -1 */
+    unsigned pauses;    /* enum cm_pause */
+    char *store_words;  /* why the store is away */
+    int control_fd;     /* private mode; else -1 */
+    char *control_path; /* of the socket, absolute */
     int is_private;
     int log_format; /* enum cm_log_format */
     uint64_t seed;

@@ -28,7 +28,7 @@
 #include "core/daemon/registry.h"
 
 struct arguments {
-    const char *config, *state, *output;
+    const char *config, *state, *output, *control;
     int control_fd; /* -1: none */
     int test, plain, json;
 };
@@ -42,6 +42,7 @@ static void print_help(void)
              "  -c, --config FILE   the config; conf.d/*.conf beside it is read after it\n"
              "  -t, --test          checks the config as the start does, and ends\n"
              "      --state DIR     where jobs are kept, whatever the config says\n"
+             "      --control PATH  the socket for clients; several daemons of one state folder need one each\n"
              "      --control-fd N  serves only the inherited socket N and ends with it (clipmaker run)\n"
              "      --output DIR    the folder for the option that `run` in the config names\n"
              "      --plain-log     log lines for people; the default on a terminal\n"
@@ -59,6 +60,7 @@ static int usage(const char *format, const char *what)
 
 enum {
     OPT_STATE = 256,
+    OPT_CONTROL,
     OPT_CONTROL_FD,
     OPT_OUTPUT,
     OPT_PLAIN,
@@ -72,6 +74,7 @@ static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"test", no_argument, NULL, 't'},
     {"state", required_argument, NULL, OPT_STATE},
+    {"control", required_argument, NULL, OPT_CONTROL},
     {"control-fd", required_argument, NULL, OPT_CONTROL_FD},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"plain-log", no_argument, NULL, OPT_PLAIN},
@@ -108,6 +111,9 @@ static int take_option(struct arguments *arguments, int option)
         return -1;
     case OPT_STATE:
         arguments->state = optarg;
+        return -1;
+    case OPT_CONTROL:
+        arguments->control = optarg;
         return -1;
     case OPT_CONTROL_FD:
         return set_control_fd(arguments, optarg);
@@ -183,10 +189,12 @@ static int status_of(int error)
     return error == ENOSPC || error == EDQUOT || error == EROFS ? EX_TEMPFAIL : EX_CANTCREAT;
 }
 
-/* One daemon for one state folder. 0, or the exit status after a line in the log. */
+/* One daemon for one state folder, or several that share a store elsewhere. 0, or the exit status after a line in the
+ * log. */
 static int take_state(struct cm_daemon *daemon)
 {
     const char *wanted = daemon->config->state;
+    int shared = cm_store_may_be_shared(daemon->config->store);
     char real[PATH_MAX];
     if (cm_folder_make(wanted) != 0 || !realpath(wanted, real)) {
         int problem = errno;
@@ -194,6 +202,9 @@ static int take_state(struct cm_daemon *daemon)
         return status_of(problem);
     }
     daemon->state = cm_strdup(real);
+    if (!daemon->control_path) {
+        daemon->control_path = cm_path_join(real, "control.sock");
+    }
     char *path = cm_path_join(real, "lock"), *jobs = cm_path_join(real, "jobs");
     int failed = cm_folder_make(jobs) != 0;
     daemon->lock_fd = failed ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -202,10 +213,10 @@ static int take_state(struct cm_daemon *daemon)
         int problem = errno;
         cm_error(_("cannot write into the state folder %s: %s"), real, strerror(problem));
         status = status_of(problem);
-    } else if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    } else if (flock(daemon->lock_fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
         cm_error(_("another clipmakerd works in %s; try again when it has ended"), real);
         status = EX_TEMPFAIL;
-    } else if (ftruncate(daemon->lock_fd, 0) == 0) {
+    } else if (!shared && ftruncate(daemon->lock_fd, 0) == 0) {
         dprintf(daemon->lock_fd, "%d\n", (int)getpid());
     }
     free(path);
@@ -274,6 +285,7 @@ int main(int argc, char **argv)
     int plain = arguments.plain || (!arguments.json && (arguments.test || isatty(STDERR_FILENO)));
     struct cm_daemon daemon = {.magic = CM_DAEMON_MAGIC, .lock_fd = -1, .control_fd = arguments.control_fd};
     daemon.is_private = arguments.control_fd >= 0;
+    daemon.control_path = arguments.control ? cm_path_absolute(arguments.control) : NULL;
     daemon.log_format = plain ? CM_LOG_PLAIN : CM_LOG_JSON;
     daemon.overrides = (struct cm_overrides){arguments.state, arguments.output, daemon.is_private};
     if (daemon.is_private) {
@@ -287,6 +299,7 @@ int main(int argc, char **argv)
     } else {
         status = arguments.test ? test(daemon.config) : run(&daemon);
     }
+    free(daemon.control_path);
     cm_config_free(daemon.config);
     cm_registry_free(daemon.registry);
     return status;

@@ -82,7 +82,7 @@ static struct json_object *find_known(const struct cm_notes *notes, const char *
 /* A database server may have other daemons that write to it. */
 static int is_ours_alone(const struct cm_notes *notes)
 {
-    return !cm_starts_with(notes->daemon->config->store, "postgres");
+    return !notes->daemon->store->shared;
 }
 
 static void keep_known(const struct gathering *gathering)

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -50,7 +51,7 @@ struct cm_client {
 struct cm_control {
     unsigned magic;
     struct cm_daemon *daemon;
-    int listen_fd;
+    int listen_fd, lock_fd;
     struct event *acceptable;
     struct cm_client *first;
     size_t count;
@@ -405,17 +406,35 @@ void cm_control_job_changed(struct cm_control *control, const char *job)
 
 /* ---- The socket ------------------------------------------------------------------------------ */
 
-/* Binds STATE/control.sock however long STATE is; a socket left by an earlier daemon goes: the
- * lock of the state folder says that nobody serves it. */
-static int listen_in(const char *state)
+/* Locks PATH.lock: several daemons may share a state folder, but not a socket. */
+static int lock_socket(int folder, const char *name)
 {
-    int folder = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char *lock = cm_format("%s.lock", name);
+    int fd = openat(folder, lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+        errno = EADDRINUSE;
+    }
+    free(lock);
+    return fd;
+}
+
+/* Binds the socket however long its path is; one left by an earlier daemon goes: the lock says
+ * that nobody serves it. */
+static int listen_at(struct cm_control *control, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    char *parent = cm_strndup(path, (size_t)(name - path));
+    int folder = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control.sock", folder);
-    int failed = folder < 0 || fd < 0;
+    free(parent);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%.80s", folder, name);
+    control->lock_fd = folder < 0 ? -1 : lock_socket(folder, name);
+    int failed = control->lock_fd < 0 || fd < 0;
     if (!failed) {
-        unlinkat(folder, "control.sock", 0);
+        unlinkat(folder, name, 0);
         mode_t old = umask(0177);
         failed = bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0;
         umask(old);
@@ -431,20 +450,28 @@ static int listen_in(const char *state)
     return failed ? -1 : fd;
 }
 
+static char *not_served(const char *path)
+{
+    return errno == EADDRINUSE
+               ? cm_format(_("another clipmakerd serves %s: give this one a socket of its own with --control PATH"),
+                           path)
+               : cm_format(_("cannot serve %s: %s"), path, strerror(errno));
+}
+
 struct cm_control *cm_control_new(struct cm_daemon *daemon, char **error)
 {
     struct cm_control *control = cm_alloc(sizeof *control);
     control->magic = CONTROL_MAGIC;
     control->daemon = daemon;
-    control->listen_fd = -1;
+    control->listen_fd = control->lock_fd = -1;
     control->tell = evtimer_new(daemon->base, on_tell, control);
     if (daemon->is_private) {
         add_client(control, daemon->control_fd)->is_parent = 1;
         return control;
     }
-    control->listen_fd = listen_in(daemon->state);
+    control->listen_fd = listen_at(control, daemon->control_path);
     if (control->listen_fd < 0) {
-        *error = cm_format(_("cannot serve %s/control.sock: %s"), daemon->state, strerror(errno));
+        *error = not_served(daemon->control_path);
         cm_control_free(control);
         return NULL;
     }
@@ -480,9 +507,10 @@ void cm_control_free(struct cm_control *control)
     event_free(control->tell);
     if (control->listen_fd >= 0) {
         close(control->listen_fd);
-        char *path = cm_format("%s/control.sock", control->daemon->state);
-        unlink(path);
-        free(path);
+        unlink(control->daemon->control_path);
+    }
+    if (control->lock_fd >= 0) {
+        close(control->lock_fd); /* the file stays: another may have it open already */
     }
     free(control);
 }

@@ -85,6 +85,11 @@ struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, voi
     return NULL;
 }
 
+int cm_store_may_be_shared(const char *url)
+{
+    return !cm_starts_with(url, "memory:") && !cm_starts_with(url, "sqlite:");
+}
+
 void cm_store_apply(struct cm_store *store, struct cm_change_set **sets, size_t count)
 {
     if (count > 0)

@@ -117,6 +117,8 @@ struct cm_store {
  * opened: no permission, a newer schema, not a database; errno is then EAGAIN when that may pass by
  * itself (a full disk, a lock, a server that is away), else EINVAL. Migrations run here. */
 struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, void *arg, char **error);
+/* Whether several daemons can work on a store with this URL at once. */
+int cm_store_may_be_shared(const char *url);
 void cm_store_apply(struct cm_store *store, struct cm_change_set **sets, size_t count);
 void cm_store_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg);
 int cm_store_fd(struct cm_store *store);
