@@ -1,5 +1,6 @@
 """A clipmakerd of the fake plugins: its config, its control protocol, its end, and what it left."""
 import collections
+import copy
 import json
 import os
 import pathlib
@@ -84,6 +85,7 @@ class Daemon:
         self.log, self.conf = self.root / "log", self.root / "clipmaker.conf"
         for folder in (self.root, self.tally, self.platform, self.blind):
             folder.mkdir(parents=True, exist_ok=True)
+        self.control = self.state / "control.sock"
         self.process = None
         self.settings = dict(slots=4, max_jobs=1000, min_free="1MiB", kill_after="300ms", drain="1s",
                              backoff_base="20ms", backoff_max="200ms", failures=50, rest="300ms", chunks=2,
@@ -93,6 +95,12 @@ class Daemon:
         self.short, self.instances = short, {}
         self.uses = {stage: f'[ "{stage}1" ]' for stage in ("source", "prepare", "stt", "llm", "render")}
         self.write_config()
+
+    def twin(self, name):
+        """Another daemon of the same config, store and state folder."""
+        other = copy.copy(self)
+        other.control, other.log, other.process = self.root / f"{name}.sock", self.root / f"{name}.log", None
+        return other
 
     # ---- The config
 
@@ -147,7 +155,8 @@ class Daemon:
     def start(self, ready=True, **environment):
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [STAGE / "sbin/clipmakerd", "-c", self.conf, "--state", self.state, "--plain-log"],
+                [STAGE / "sbin/clipmakerd", "-c", self.conf, "--state", self.state, "--control", self.control,
+                 "--plain-log"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "LC_ALL": "C.UTF-8", **environment})
         if ready:
             self.wait(self.answers, "the control socket")
@@ -186,7 +195,7 @@ class Daemon:
     # ---- Talking
 
     def client(self):
-        return Client(self.state / "control.sock")
+        return Client(self.control)
 
     def ask(self, do, **fields):
         client = self.client()

@@ -39,6 +39,8 @@ struct errand {
     char *job, *step, *item;
     const char *what; /* the request's "do" */
     char *claimed_by; /* a boot; NULL: nobody */
+    char *words;      /* of why */
+    char *other;      /* the daemon that has the job, if it is not this one */
     int over;         /* the job */
     struct cm_order order;
     struct cm_job_row *existing; /* of a submit: the job that has its key */
@@ -78,6 +80,8 @@ static void errand_free(struct errand *errand)
     free(errand->step);
     free(errand->item);
     free(errand->claimed_by);
+    free(errand->words);
+    free(errand->other);
     free(errand->error);
     cm_store_close(errand->copy);
     cm_order_free(&errand->order);
@@ -381,12 +385,36 @@ static char *why_words(struct errand *errand, const struct cm_view *view)
     return words ? words : cm_strdup(_("it is being loaded"));
 }
 
+/* Another daemon's job: nothing is known of it here but who that is. */
+static void on_owner(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct errand *errand = arg;
+    (void)table;
+    if (row) {
+        const char *boot = ((const struct cm_claim_row *)row)->boot;
+        errand->other = strcmp(boot, errand->daemon->boot) ? cm_cluster_who(errand->daemon->cluster, boot) : NULL;
+    } else if (error) {
+        refuse(errand, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
+    } else if (errand->other) {
+        answer(errand, words_answer(cm_format(_("clipmakerd on %s works on this job: ask that one"), errand->other)));
+    } else {
+        answer(errand, words_answer(cm_strdup(errand->words)));
+    }
+}
+
 static void on_why(void *arg, const struct cm_view *view, const char *error)
 {
     struct errand *errand = arg;
-    if (!refuse_missing(errand, view, error)) {
-        answer(errand, words_answer(why_words(errand, view)));
+    if (refuse_missing(errand, view, error)) {
+        return;
     }
+    errand->words = why_words(errand, view);
+    if (cm_job_is_over(view->job->state) || !errand->daemon->store->shared) {
+        answer(errand, words_answer(cm_strdup(errand->words)));
+        return;
+    }
+    struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->job};
+    cm_store_query(errand->daemon->store, &query, on_owner, errand);
 }
 
 static void do_why(struct cm_client *client)
