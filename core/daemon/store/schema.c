@@ -75,6 +75,11 @@ int cm_schema_newest(void)
     return (int)(sizeof migrations / sizeof migrations[0]);
 }
 
+const char *cm_schema_migration(int number)
+{
+    return migrations[number - 1];
+}
+
 static int say(sqlite3 *db, const char *path, char **error)
 {
     if ((sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)

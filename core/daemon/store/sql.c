@@ -100,7 +100,7 @@ static char *put_text(const struct cm_row_type *type)
     return cm_text_take(&text);
 }
 
-static char *delete_text(const struct cm_row_type *type)
+char *cm_sql_delete_text(const struct cm_row_type *type)
 {
     struct cm_text text = {0};
     cm_text_addf(&text, "DELETE FROM \"%s\" WHERE ", type->name);
@@ -110,7 +110,7 @@ static char *delete_text(const struct cm_row_type *type)
 }
 
 /* The rows of job ?1 that go with it; NULL for a table that knows no job. */
-static char *delete_of_job_text(enum cm_table table)
+char *cm_sql_delete_of_job_text(enum cm_table table)
 {
     if (table == CM_TABLE_NOTE) /* '0' follows '/': all owners that begin with "task JOB/" */
         return cm_strdup("DELETE FROM note WHERE owner >= 'task '||?1||'/' AND owner < 'task '||?1||'0'");
@@ -135,7 +135,7 @@ static const char *const guard_texts[CM_GUARD_COUNT] = {
     [CM_GUARD_CLAIM] = "SELECT CASE boot WHEN ?3 THEN 1 ELSE 2 END, 0 FROM claim WHERE job=?1",
 };
 
-static int guard_agrees(const struct cm_guard *guard, int64_t state, int64_t fence)
+int cm_sql_guard_agrees(const struct cm_guard *guard, int64_t state, int64_t fence)
 {
     switch (guard->kind) {
     case CM_GUARD_TASK:
@@ -173,6 +173,11 @@ static int check_claim(struct cm_sql *sql, const struct cm_guard *guard, int *ho
     return sqlite3_reset(sql->claim);
 }
 
+const char *cm_sql_guard_text(enum cm_guard_kind kind)
+{
+    return guard_texts[kind];
+}
+
 static int check_guard(struct cm_sql *sql, const struct cm_guard *guard, int *holds)
 {
     *holds = 1;
@@ -189,7 +194,7 @@ static int check_guard(struct cm_sql *sql, const struct cm_guard *guard, int *ho
     int row = sqlite3_step(*statement) == SQLITE_ROW;
     int64_t state = row ? sqlite3_column_int64(*statement, 0) : 0;
     int64_t fence = row ? sqlite3_column_int64(*statement, 1) : 0;
-    *holds = guard_agrees(guard, state, fence);
+    *holds = cm_sql_guard_agrees(guard, state, fence);
     return sqlite3_reset(*statement);
 }
 
@@ -207,7 +212,7 @@ static int delete_row(struct cm_sql *sql, enum cm_table table, const void *row)
 {
     const struct cm_row_type *type = cm_row_type(table);
     sqlite3_stmt **statement = &sql->delete_row[table];
-    int result = *statement ? SQLITE_OK : prepare(sql, statement, delete_text(type));
+    int result = *statement ? SQLITE_OK : prepare(sql, statement, cm_sql_delete_text(type));
     if (result == SQLITE_OK)
         result = bind_columns(*statement, type, row, 1);
     return result == SQLITE_OK ? run(*statement) : result;
@@ -217,7 +222,7 @@ static int delete_of_job(struct cm_sql *sql, enum cm_table table, const char *jo
 {
     sqlite3_stmt **statement = &sql->delete_of_job[table];
     if (!*statement) {
-        char *text = delete_of_job_text(table);
+        char *text = cm_sql_delete_of_job_text(table);
         int result = text ? prepare(sql, statement, text) : SQLITE_OK;
         if (!text || result != SQLITE_OK)
             return result;
@@ -318,7 +323,7 @@ static void add_conditions(struct cm_text *text, const struct cm_query *query, c
     }
 }
 
-static char *query_text(const struct cm_query *query)
+char *cm_sql_query_text(const struct cm_query *query)
 {
     const struct cm_row_type *type = cm_row_type(query->table);
     struct cm_text text = {0};
@@ -366,7 +371,7 @@ static void *read_row(sqlite3_stmt *statement, enum cm_table table)
 int cm_sql_query(struct cm_sql *sql, const struct cm_asked *asked, struct cm_outbox *outbox)
 {
     sqlite3_stmt *statement = NULL;
-    int result = prepare(sql, &statement, query_text(&asked->query));
+    int result = prepare(sql, &statement, cm_sql_query_text(&asked->query));
     if (result == SQLITE_OK)
         result = bind_query(statement, &asked->query);
     while (result == SQLITE_OK && (result = sqlite3_step(statement)) == SQLITE_ROW) {

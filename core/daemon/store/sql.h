@@ -8,6 +8,18 @@
 #include "core/daemon/store/queue.h"
 #include "core/daemon/store/store.h"
 
+/*
+ * The texts, in SQLite's dialect, ?1 … for parameters (the others are malloc'd). guard: state and fence of
+ * the row that it looks at; parameters job, step, item. delete: by the key's columns. delete_of_job: NULL
+ * where a table knows no job. query: job, owner, request key, before, limit.
+ */
+const char *cm_sql_guard_text(enum cm_guard_kind kind);
+char *cm_sql_delete_text(const struct cm_row_type *type);
+char *cm_sql_delete_of_job_text(enum cm_table table);
+char *cm_sql_query_text(const struct cm_query *query);
+/* Whether a guard holds for what its text gave; 0, 0 for no row. */
+int cm_sql_guard_agrees(const struct cm_guard *guard, int64_t state, int64_t fence);
+
 struct sqlite3;
 struct cm_sql;
 

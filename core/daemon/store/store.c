@@ -80,7 +80,10 @@ struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, voi
         return cm_store_memory_open(applied, arg);
     if (cm_starts_with(url, "sqlite:/"))
         return cm_store_sqlite_open(url + strlen("sqlite:"), applied, arg, error);
-    *error = cm_format(_("\"%.200s\" names no store: write memory: or sqlite:/path/to/file"), url);
+    if (cm_starts_with(url, "postgresql://") || cm_starts_with(url, "postgres://"))
+        return cm_store_postgres_open(url, applied, arg, error);
+    *error = cm_format(
+        _("\"%.200s\" names no store: write memory:, sqlite:/path/to/file or postgresql://host/database"), url);
     errno = EINVAL;
     return NULL;
 }

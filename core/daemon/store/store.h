@@ -113,9 +113,9 @@ struct cm_store {
     int shared; /* set by its backend: other daemons may work on it at the same time */
 };
 
-/* "memory:" or "sqlite:/path/to/file". NULL with one line in *error (malloc'd) when it cannot be
- * opened: no permission, a newer schema, not a database; errno is then EAGAIN when that may pass by
- * itself (a full disk, a lock, a server that is away), else EINVAL. Migrations run here. */
+/* "memory:", "sqlite:/path/to/file" or "postgresql://…" as libpq takes it. NULL with one line in *error (malloc'd) when
+ * it cannot be opened: no permission, a newer schema, not a database; errno is then EAGAIN when that may pass by itself
+ * (a full disk, a lock, a server that is away), else EINVAL. Migrations run here. */
 struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, void *arg, char **error);
 /* Whether several daemons can work on a store with this URL at once. */
 int cm_store_may_be_shared(const char *url);
@@ -128,6 +128,9 @@ void cm_store_close(struct cm_store *store);
 
 /* The SQLite backend. The file's folder is locked by PATH.lock: one daemon at a time. */
 struct cm_store *cm_store_sqlite_open(const char *path, cm_store_applied_fn applied, void *arg, char **error);
+
+/* The PostgreSQL backend. Several daemons may share one database. */
+struct cm_store *cm_store_postgres_open(const char *url, cm_store_applied_fn applied, void *arg, char **error);
 
 /* The memory backend, for the simulator: sets stay pending until cm_store_memory_commit, which
  * commits the oldest `count` of them, and cm_store_memory_crash drops all that are pending. */
