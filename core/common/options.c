@@ -285,7 +285,7 @@ static char *choices_of(struct json_object *described)
 }
 
 /* A reference says where the secret is; the secret itself is checked by whoever resolves it. */
-static int is_reference(const char *text)
+int cm_secret_is_reference(const char *text)
 {
     return cm_starts_with(text, "file:") || cm_starts_with(text, "env:") || cm_starts_with(text, "credential:");
 }
@@ -299,7 +299,7 @@ char *cm_option_check(struct json_object *described, const char *text)
     struct rule rule = {.name = name ? name : "", .type = type ? type_from_name(type) : 0};
     if (rule.type == 0)
         return cm_format(_("%s: its type \"%s\" is not known to this program"), rule.name, type ? type : "");
-    if (rule.type == CM_TYPE_SECRET && text[0] != '\0' && !is_reference(text))
+    if (rule.type == CM_TYPE_SECRET && text[0] != '\0' && !cm_secret_is_reference(text))
         return cm_format(_("%s (secret): %s"), rule.name, _(not_a_reference));
     rule.min = number_of(described, "min");
     rule.max = number_of(described, "max");

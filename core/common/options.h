@@ -27,5 +27,7 @@ void cm_options_release(const struct cm_option *options, void *block);
 /* "file:/path", "env:NAME", "credential:NAME" ($CREDENTIALS_DIRECTORY/NAME) → the secret, malloc'd,
  * trailing newline cut; NULL with *error. Anything else is refused: secrets do not stand in configs. */
 char *cm_secret_resolve(const char *reference, char **error);
+/* Whether a text is written like one of these. */
+int cm_secret_is_reference(const char *text);
 
 #endif

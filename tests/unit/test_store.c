@@ -26,6 +26,7 @@
 #include "core/common/units.h"
 #include "core/daemon/store/schema.h"
 #include "core/daemon/store/store.h"
+#include "tests/unit/postgres_server.h"
 
 enum {
     PATIENCE_MS = 30000
@@ -49,7 +50,7 @@ struct bench {
     uint64_t next_id;
 };
 
-static const char *backend; /* "memory" or "sqlite": what the shared suite runs on */
+static const char *backend; /* "memory", "sqlite" or "postgres": what the shared suite runs on */
 
 static void take_word(void *arg, uint64_t set_id, enum cm_applied how, const char *text)
 {
@@ -78,7 +79,11 @@ static int setup(void **state)
     bench->folder = cm_strdup("/tmp/cm-store-XXXXXX");
     assert_non_null(mkdtemp(bench->folder));
     bench->path = cm_path_join(bench->folder, "store.db");
-    bench->url = strcmp(backend, "memory") == 0 ? cm_strdup("memory:") : cm_format("sqlite:%s", bench->path);
+    bench->url = strcmp(backend, "memory") == 0   ? cm_strdup("memory:")
+                 : strcmp(backend, "sqlite") == 0 ? cm_format("sqlite:%s", bench->path)
+                                                  : cm_strdup(postgres_server_url());
+    if (strcmp(backend, "postgres") == 0)
+        postgres_server_empty();
     bench->next_id = 1;
     open_bench(bench);
     *state = bench;
@@ -986,7 +991,7 @@ static void test_bad_urls(void **state)
 {
     (void)state;
     assert_refused("", "names no store");
-    assert_refused("postgres://x", "names no store");
+    assert_refused("mysql://x", "names no store");
     assert_refused("sqlite:relative.db", "names no store");
     assert_refused("sqlite:/nowhere/at/all/store.db", "No such file");
 }
@@ -1374,6 +1379,150 @@ static void test_keys_come_first(void **state)
     }
 }
 
+/* ---- PostgreSQL only ------------------------------------------------------------------------- */
+
+enum {
+    STREAM_SETS = 400,
+    RACES = 2000
+};
+
+static void hand_over_one(struct bench *bench, int number)
+{
+    char item[16];
+    snprintf(item, sizeof item, "%04d", number);
+    struct cm_task_row task = task_row("J", "stt", item, CM_TASK_READY, 1);
+    struct cm_change_set *set = new_set(bench);
+    cm_change_guard(set, CM_GUARD_TASK, "J", "stt", item, 0, 0); /* absent: twice would be refused */
+    cm_change_put(set, CM_TABLE_TASK, &task);
+    hand_over(bench, set);
+}
+
+/* Every set was told once, as applied, and is there. */
+static void check_stream(struct bench *bench)
+{
+    drain(bench);
+    assert_int_equal(bench->word_count, STREAM_SETS);
+    for (size_t i = 0; i < bench->word_count; i++)
+        assert_int_equal(bench->words[i].how, CM_APPLIED);
+    assert_int_equal(count_rows(bench, (struct cm_query){.table = CM_TABLE_TASK}), STREAM_SETS);
+}
+
+/* Connections die at any moment, also between a commit and its answer. */
+static void test_cut_connections_lose_and_double_nothing(void **state)
+{
+    struct bench *bench = *state;
+    for (int number = 0; number < STREAM_SETS; number++) {
+        hand_over_one(bench, number);
+        if (number % 8 == 0)
+            postgres_server_run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='clipmaker'");
+        cm_store_dispatch(bench->store);
+    }
+    check_stream(bench);
+    assert_true(bench->notices > 0);
+}
+
+static void test_a_server_that_crashes(void **state)
+{
+    struct bench *bench = *state;
+    for (int number = 0; number < STREAM_SETS; number++) {
+        hand_over_one(bench, number);
+        if (number == STREAM_SETS / 2)
+            postgres_server_crash(300);
+        cm_store_dispatch(bench->store);
+    }
+    check_stream(bench);
+    assert_non_null(bench->last_notice);
+}
+
+/* Two daemons want the same: the state of a task moves once, whoever is faster. */
+static void test_two_stores_race(void **state)
+{
+    struct bench *bench = *state, other = {.url = bench->url, .next_id = 1};
+    int applied[2] = {0, 0};
+    open_bench(&other);
+    struct bench *both[] = {bench, &other};
+    struct cm_task_row task = task_row("J", "stt", "0001", CM_TASK_RUNNING, 0);
+    assert_int_equal(put_task(bench, &task), CM_APPLIED);
+    for (int round = 0; round < RACES; round++) {
+        for (int i = 0; i < 2; i++) {
+            struct cm_task_row next = task_row("J", "stt", "0001", CM_TASK_RUNNING, round + 1);
+            struct cm_change_set *set = new_set(both[i]);
+            cm_change_guard(set, CM_GUARD_TASK, "J", "stt", "0001", CM_TASK_RUNNING, round);
+            cm_change_put(set, CM_TABLE_TASK, &next);
+            hand_over(both[i], set);
+        }
+        drain(bench);
+        drain(&other);
+        int first = bench->words[bench->word_count - 1].how == CM_APPLIED;
+        int second = other.words[other.word_count - 1].how == CM_APPLIED;
+        assert_int_equal(first + second, 1);
+        applied[0] += first;
+        applied[1] += second;
+    }
+    assert_true(applied[0] > 0 && applied[1] > 0);
+    cm_store_close(other.store);
+    free(other.words);
+    free(other.last_notice);
+}
+
+/* One job a request key, also when two daemons are asked at the same moment. */
+static void test_two_stores_race_for_what_is_absent(void **state)
+{
+    struct bench *bench = *state, other = {.url = bench->url, .next_id = 1};
+    open_bench(&other);
+    struct bench *both[] = {bench, &other};
+    for (int round = 0; round < RACES / 10; round++) {
+        char key[16], id[24];
+        snprintf(key, sizeof key, "key-%d", round);
+        for (int i = 0; i < 2; i++) {
+            snprintf(id, sizeof id, "job-%d-%d", round, i);
+            struct cm_job_row job = job_row(id, "ann", CM_JOB_QUEUED);
+            job.request_key = key;
+            struct cm_change_set *set = new_set(both[i]);
+            cm_change_guard(set, CM_GUARD_NO_JOB, "", key, "ann", 0, 0);
+            cm_change_put(set, CM_TABLE_JOB, &job);
+            hand_over(both[i], set);
+        }
+        drain(bench);
+        drain(&other);
+        assert_int_equal(
+            count_rows(bench, (struct cm_query){.table = CM_TABLE_JOB, .owner = "ann", .request_key = key}), 1);
+    }
+    cm_store_close(other.store);
+    free(other.words);
+    free(other.last_notice);
+}
+
+static void test_postgres_newer_schema_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    postgres_server_run("INSERT INTO clipmaker_schema (version) VALUES (99)");
+    assert_refused(bench->url, "newer ClipMaker");
+    postgres_server_run("DELETE FROM clipmaker_schema WHERE version=99");
+}
+
+static void test_postgres_passwords_are_not_shown(void **state)
+{
+    (void)state;
+    char *error = NULL;
+    struct cm_store *store =
+        cm_store_open("postgresql://ann:canary-7f@127.0.0.1:1/none?connect_timeout=2", take_word, NULL, &error);
+    assert_null(store);
+    assert_int_equal(errno, EAGAIN);
+    assert_null(strstr(error, "canary"));
+    assert_non_null(strstr(error, "127.0.0.1:1"));
+    free(error);
+}
+
+static void test_postgres_bad_text_is_mended(void **state)
+{
+    struct bench *bench = *state;
+    struct cm_task_row task = task_row("J", "stt", "0001", CM_TASK_READY, 1);
+    task.words = S("caf\xe9");
+    assert_int_equal(put_task(bench, &task), CM_APPLIED);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static const struct CMUnitTest shared[] = {
@@ -1431,6 +1580,27 @@ static const struct CMUnitTest sqlite_only[] = {
     cmocka_unit_test(test_bad_urls),
 };
 
+static const struct CMUnitTest postgres_only[] = {
+    WITH_STORE(test_everything_is_there_after_reopening),
+    WITH_STORE(test_close_commits_what_is_queued),
+    WITH_STORE(test_cut_connections_lose_and_double_nothing),
+    WITH_STORE(test_a_server_that_crashes),
+    WITH_STORE(test_two_stores_race),
+    WITH_STORE(test_two_stores_race_for_what_is_absent),
+    WITH_STORE(test_postgres_newer_schema_is_refused),
+    WITH_STORE(test_postgres_bad_text_is_mended),
+    cmocka_unit_test(test_postgres_passwords_are_not_shown),
+};
+
+static void test_postgres_is_absent(void **state)
+{
+    (void)state;
+    print_message("PostgreSQL is not installed (package postgresql): its backend was not tested\n");
+    skip();
+}
+
+static const struct CMUnitTest postgres_absent[] = {cmocka_unit_test(test_postgres_is_absent)};
+
 int main(void)
 {
     int failed = 0;
@@ -1440,5 +1610,12 @@ int main(void)
     backend = "sqlite";
     failed += cmocka_run_group_tests_name("store, sqlite", shared, NULL, NULL);
     failed += cmocka_run_group_tests_name("store, sqlite only", sqlite_only, NULL, NULL);
+    if (postgres_server_start() != 0) {
+        cmocka_run_group_tests_name("store, postgres", postgres_absent, NULL, NULL);
+        return failed ? 1 : 0;
+    }
+    backend = "postgres";
+    failed += cmocka_run_group_tests_name("store, postgres", shared, NULL, NULL);
+    failed += cmocka_run_group_tests_name("store, postgres only", postgres_only, NULL, NULL);
     return failed ? 1 : 0;
 }

@@ -269,6 +269,32 @@ static char *prompts_of(const struct cm_config *config)
     return place_of(config->settings.prompts, NULL, CM_PLACE_DATA, "prompts");
 }
 
+static void complain_at(struct cm_build *build, const char *path, char *words)
+{
+    const struct cm_conf_value *value = cm_conf_find(build->conf, path);
+    cm_complain(build->complaints, value ? value->file : build->config->path, value ? value->line : 0, "%s", words);
+    free(words);
+}
+
+/* The address of the store; where it has a password it stands as a reference, like every secret. */
+static char *store_of(struct cm_build *build)
+{
+    const char *given = build->config->settings.store;
+    char *error = NULL, *store = NULL;
+    if (!strcmp(given, "sqlite:")) {
+        return cm_format("sqlite:%s/store.sqlite", build->config->state);
+    }
+    if (!cm_secret_is_reference(given)) {
+        return cm_strdup(given);
+    }
+    store = cm_secret_resolve(given, &error);
+    if (!store) {
+        complain_at(build, "store", cm_format("store: %s", error));
+        free(error);
+    }
+    return store ? store : cm_strdup("memory:");
+}
+
 static void build_places(struct cm_build *build)
 {
     struct cm_config *config = build->config;
@@ -278,20 +304,34 @@ static void build_places(struct cm_build *build)
     config->prompts = prompts_of(config);
     const char *state = build->overrides->state ? build->overrides->state : settings->state;
     config->state = *state ? cm_path_absolute(state) : cm_place(CM_PLACE_STATE);
-    if (!strcmp(settings->store, "sqlite:")) {
-        config->store = cm_format("sqlite:%s/store.sqlite", config->state);
-    } else {
-        config->store = cm_strdup(settings->store);
-    }
+    config->store = store_of(build);
 }
 
 /* ---- What must hold between settings --------------------------------------------------------- */
 
-static void complain_at(struct cm_build *build, const char *path, char *words)
+/* Whether a password stands in the address: "…//user:password@…". */
+static int has_password(const char *store)
 {
-    const struct cm_conf_value *value = cm_conf_find(build->conf, path);
-    cm_complain(build->complaints, value ? value->file : build->config->path, value ? value->line : 0, "%s", words);
-    free(words);
+    const char *user = strstr(store, "://");
+    size_t length = user ? strcspn(user + 3, "/?#") : 0;
+    const char *at = user ? memchr(user + 3, '@', length) : NULL;
+    return (at && memchr(user + 3, ':', (size_t)(at - user - 3))) || strstr(store, "password=");
+}
+
+static void check_store(struct cm_build *build)
+{
+    const char *given = build->config->settings.store, *store = build->config->store;
+    int is_database = cm_starts_with(store, "postgresql://") || cm_starts_with(store, "postgres://");
+    if (strcmp(store, "memory:") != 0 && !cm_starts_with(store, "sqlite:/") && !is_database) {
+        complain_at(build, "store",
+                    cm_strdup("store must be \"sqlite:\", \"sqlite:/path/to/file\", \"postgresql://host/database\" or "
+                              "\"memory:\""));
+    }
+    if (is_database && !strcmp(store, given) && has_password(given)) {
+        complain_at(build, "store",
+                    cm_strdup("a password does not stand in the config: put the whole address into a file and write "
+                              "store = \"file:/path\", or use ~/.pgpass"));
+    }
 }
 
 static void check_numbers(struct cm_build *build)
@@ -303,10 +343,7 @@ static void check_numbers(struct cm_build *build)
     if (settings->backoff_base_ms > settings->backoff_max_ms) {
         complain_at(build, "backoff.base", cm_strdup("backoff.base is longer than backoff.max"));
     }
-    if (strcmp(settings->store, "memory:") != 0 && strcmp(settings->store, "sqlite:") != 0 &&
-        !cm_starts_with(settings->store, "sqlite:/")) {
-        complain_at(build, "store", cm_strdup("store must be \"sqlite:\", \"sqlite:/path/to/file\" or \"memory:\""));
-    }
+    check_store(build);
     for (size_t i = 0; i < build->config->formats.count; i++) {
         const char *format = build->config->formats.items[i];
         if (strcmp(format, "9:16") != 0 && strcmp(format, "1:1") != 0 && strcmp(format, "16:9") != 0) {

@@ -20,8 +20,8 @@
     CM_OPT_SIZE(S, memory_##stage##_bytes, "memory." #stage, fallback, 32 * MIB, TIB, "what one such worker may use")
 
 static const struct cm_option settings[] = {
-    CM_OPT_STRING(S, store, "store",
-                  "sqlite:", "where jobs are kept: sqlite: (in the state folder), sqlite:/path or memory:"),
+    CM_OPT_STRING(S, store, "store", "sqlite:",
+                  "where jobs are kept: sqlite: (in the state folder), sqlite:/path, postgresql://… or memory:"),
     CM_OPT_PATH(S, state, "state", 0, "", "folder for jobs and their files"),
     CM_OPT_CHOICE(S, language, "language", "ru", "ru|en|auto", "what is spoken when a job does not say"),
     CM_OPT_INT(S, slots, "slots", "0", 0, 1024, "attempts at once over all plugins; 0: one a processor core"),

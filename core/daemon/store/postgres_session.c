@@ -43,7 +43,8 @@ struct cm_session {
 
 static void note_trouble(struct cm_session *session, const char *words, int is_passing)
 {
-    char *clean = cm_log_clean(words);
+    char *line = cm_strndup(words, strcspn(words, "\n")), *clean = cm_log_clean(line); /* what follows are guesses */
+    free(line);
     free(session->trouble);
     session->trouble = cm_format(_("the database %s: %s"), session->shown, clean);
     session->is_passing = is_passing;
