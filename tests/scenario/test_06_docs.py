@@ -116,6 +116,19 @@ def test_packages_are_explained():
     assert not [name for name in names if name not in text]
 
 
+def test_packages_are_what_the_debian_package_builds_with():
+    """debian/control and debian/packages name the same libraries."""
+    control = (TOP / "debian/control").read_text().split("\n\n")[0]
+    in_control = set(re.findall(r"^ ([a-z][a-z0-9.+-]*)", control.split("Build-Depends:")[1], re.M))
+    needs_not = {"autoconf", "automake", "gcc", "libc6-dev", "make"}  # debhelper and build-essential bring them
+    packages = {tuple(line.split()) for line in (TOP / "debian/packages").read_text().splitlines()}
+    listed = {package[1] for package in packages if package[0] == "build"} - needs_not | {"libcmocka-dev"}
+    assert in_control - {"debhelper-compat", "dh-sequence-installsysusers"} == listed
+    depends = re.search(r"^Package: clipmaker\n.*?^Depends:(.*?)^\S", (TOP / "debian/control").read_text(), re.S | re.M)[1]
+    assert not [name for purpose, name in (package for package in packages if len(package) == 2)
+                if purpose == "run" and f" {name}," not in depends]
+
+
 def test_default_config_is_sound():
     """As it lies in the tree, against the staged plugins; nothing of it is changed."""
     answer = call(STAGE / "sbin/clipmakerd", "-t", "-c", TOP / "etc/clipmaker.conf")
