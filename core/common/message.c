@@ -195,7 +195,65 @@ struct json_object *cm_json_object(struct json_object *object, const char *field
     return field_of(object, field, json_type_object);
 }
 
-struct json_object *cm_json_parse(const char *text, size_t bytes, char **error)
+/* json-c 0.18, as Debian 13 has it, takes every byte above 0x7f for a control character in strict mode. */
+static int strict_refuses_utf8(void)
+{
+    static int known; /* 1: no, 2: yes */
+    if (!known) {
+        struct json_tokener *tokener = json_tokener_new();
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+        struct json_object *value = json_tokener_parse_ex(tokener, "\"\xd1\x8f\"", 4);
+        known = value ? 1 : 2;
+        json_object_put(value);
+        json_tokener_free(tokener);
+    }
+    return known == 2;
+}
+
+/* The code point of valid UTF-8 that begins here, and its length. */
+static uint32_t code_point(const char *text, size_t *bytes)
+{
+    unsigned char first = (unsigned char)*text;
+    *bytes = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t code = first & (0xffu >> (*bytes + 1));
+    for (size_t i = 1; i < *bytes; i++) {
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    }
+    return code;
+}
+
+static void add_escaped(struct cm_text *out, uint32_t code)
+{
+    if (code > 0xffff) {
+        code -= 0x10000;
+        cm_text_addf(out, "\\u%04x\\u%04x", 0xd800 + (code >> 10), 0xdc00 + (code & 0x3ff));
+    } else {
+        cm_text_addf(out, "\\u%04x", code);
+    }
+}
+
+/* The same JSON in ASCII; 0, or -1 when the text is no UTF-8 or puts a backslash before a character beyond ASCII. */
+static int to_ascii(const char *text, size_t bytes, struct cm_text *out)
+{
+    if (!cm_is_utf8(text, bytes)) {
+        return -1;
+    }
+    int escaped = 0;
+    for (size_t i = 0, length; i < bytes; i += length) {
+        length = 1;
+        if ((unsigned char)text[i] < 0x80) {
+            cm_text_add_bytes(out, text + i, 1);
+            escaped = text[i] == '\\' && !escaped;
+        } else if (escaped) {
+            return -1;
+        } else {
+            add_escaped(out, code_point(text + i, &length));
+        }
+    }
+    return 0;
+}
+
+static struct json_object *parse_strictly(const char *text, size_t bytes, char **error)
 {
     struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -220,6 +278,22 @@ struct json_object *cm_json_parse(const char *text, size_t bytes, char **error)
         value = NULL;
     }
     json_tokener_free(tokener);
+    return value;
+}
+
+struct json_object *cm_json_parse(const char *text, size_t bytes, char **error)
+{
+    if (!strict_refuses_utf8()) {
+        return parse_strictly(text, bytes, error);
+    }
+    struct cm_text ascii = {0};
+    struct json_object *value = NULL;
+    if (to_ascii(text, bytes, &ascii) == 0) {
+        value = parse_strictly(ascii.bytes ? ascii.bytes : "", ascii.length, error);
+    } else if (error) {
+        *error = cm_strdup("not valid JSON: it is not UTF-8");
+    }
+    cm_text_free(&ascii);
     return value;
 }
 

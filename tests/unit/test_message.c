@@ -41,6 +41,19 @@ static void test_round_trip(void **state)
     json_object_put(got);
 }
 
+/* Beyond ASCII in every length that UTF-8 has; a backslash escapes none of it. */
+static void test_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":\"\\\\я€😀\\n\"}";
+    struct json_object *object = cm_json_parse(text, sizeof text - 1, NULL);
+    assert_string_equal(cm_json_text(object, "a", ""), "\\я€😀\n");
+    json_object_put(object);
+    assert_null(cm_json_parse("\"\\я\"", 5, NULL));
+    assert_null(cm_json_parse("\"\xd1\"", 3, NULL));
+    assert_null(cm_json_parse("{\"я\":1,}", 9, NULL));
+}
+
 static void test_sizes(void **state)
 {
     (void)state;
@@ -179,8 +192,9 @@ static void test_parse_is_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_sizes),           cmocka_unit_test(test_bad_datagrams),
-        cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict), cmocka_unit_test(test_times),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_characters), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_bad_datagrams), cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
