@@ -242,29 +242,64 @@ static struct json_object *encode_artifact(const struct cm_done_artifact *one)
     return object;
 }
 
-struct json_object *cm_done_encode(const struct cm_done *done)
+static struct json_object *encode_artifacts(const struct cm_done *done)
 {
-    struct json_object *message = cm_message_new("done");
     struct json_object *artifacts = json_object_new_array();
-    struct json_object *children = json_object_new_array();
     for (size_t i = 0; i < done->artifact_count; i++) {
         json_object_array_add(artifacts, encode_artifact(&done->artifacts[i]));
     }
+    return artifacts;
+}
+
+static struct json_object *encode_children(const struct cm_done *done)
+{
+    struct json_object *children = json_object_new_array();
     for (size_t i = 0; i < done->child_count; i++) {
         json_object_array_add(children, json_object_new_string(done->children[i]));
     }
-    put_text(message, "verdict", cm_outcome_name(done->outcome));
-    put_text(message, "reason", cm_reason_name(done->reason));
-    put_text(message, "scope", cm_scope_name(done->scope));
-    json_object_object_add(message, "delay_ms", json_object_new_int64(done->delay_ms));
-    put_text(message, "words", done->words);
-    json_object_object_add(message, "artifacts", artifacts);
-    put_text(message, "dimension", done->dimension);
-    json_object_object_add(message, "children", children);
-    put_text(message, "post_id", done->post_id);
-    put_text(message, "url", done->url);
-    put_text(message, "found", name_of(found_names, done->found));
+    return children;
+}
+
+static struct json_object *encode(const struct cm_done *done, int whole)
+{
+    const struct {
+        const char *field, *text;
+    } texts[] = {
+        {"verdict", cm_outcome_name(done->outcome)},
+        {"reason", cm_reason_name(done->reason)},
+        {"scope", cm_scope_name(done->scope)},
+        {"words", done->words},
+        {"dimension", done->dimension},
+        {"post_id", done->post_id},
+        {"url", done->url},
+        {"found", name_of(found_names, done->found)},
+    };
+    struct json_object *message = cm_message_new("done");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (whole || *texts[i].text) {
+            put_text(message, texts[i].field, texts[i].text);
+        }
+    }
+    if (whole || done->delay_ms) {
+        json_object_object_add(message, "delay_ms", json_object_new_int64(done->delay_ms));
+    }
+    if (whole || done->artifact_count) {
+        json_object_object_add(message, "artifacts", encode_artifacts(done));
+    }
+    if (whole || done->child_count) {
+        json_object_object_add(message, "children", encode_children(done));
+    }
     return message;
+}
+
+struct json_object *cm_done_encode(const struct cm_done *done)
+{
+    return encode(done, 1);
+}
+
+struct json_object *cm_done_encode_short(const struct cm_done *done)
+{
+    return encode(done, 0);
 }
 
 static char *wrong(const char *field, const char *value)

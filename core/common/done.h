@@ -54,6 +54,8 @@ void cm_done_text(char **field, const char *text);
 
 /* To and from the message; decode checks every field, and gives NULL with *error (malloc'd). */
 struct json_object *cm_done_encode(const struct cm_done *done);
+/* The same without what is empty. */
+struct json_object *cm_done_encode_short(const struct cm_done *done);
 struct cm_done *cm_done_decode(struct json_object *message, char **error);
 
 const char *cm_outcome_name(int outcome);   /* "ok", "again", …, "crashed" */

@@ -66,6 +66,12 @@ static void test_round_trip(void **state)
     assert_non_null(back);
     check_same(back);
     json_object_put(message);
+    cm_done_free(back);
+    message = cm_done_encode_short(copy);
+    back = cm_done_decode(message, NULL);
+    assert_non_null(back);
+    check_same(back);
+    json_object_put(message);
     cm_done_free(done);
     cm_done_free(copy);
     cm_done_free(back);

@@ -44,6 +44,20 @@ static struct json_object *object_of(const char *text)
     return json_object_new_object();
 }
 
+/* Parameters of a job: all its tasks have the same, so the last ones are kept. */
+static struct json_object *params_of(const char *text)
+{
+    static char *kept_text;
+    static struct json_object *kept;
+    if (!kept_text || strcmp(kept_text, text) != 0) {
+        json_object_put(kept);
+        free(kept_text);
+        kept_text = cm_strdup(text);
+        kept = object_of(text);
+    }
+    return json_object_get(kept);
+}
+
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
 static struct json_object *input_of(const struct cm_begin *begin, const struct cm_artifact_row *row)
@@ -155,7 +169,7 @@ static void put_task(struct json_object *message, const struct cm_begin *begin, 
     put_number(message, "deadline_ms", start->deadline_ms);
     put_text(message, "dir", begin->folder);
     put_text(message, "source", start->source);
-    json_object_object_add(message, "params", object_of(start->params));
+    json_object_object_add(message, "params", params_of(start->params ? start->params : ""));
     put_text(message, "ask", start->ask);
     put_text(message, "effect_key", start->effect_key);
     put_text(message, "post_id", start->post_id);
