@@ -342,7 +342,8 @@ static void answer(struct cm_call *call)
         cm_info("%s, %s: %s", cm_outcome_name(call->done->outcome), cm_reason_name(call->done->reason),
                 call->done->words);
     }
-    struct json_object *message = fit(call, the_worker.folder ? cm_done_encode_short(call->done) : cm_done_encode(call->done));
+    struct json_object *message =
+        fit(call, the_worker.folder ? cm_done_encode_short(call->done) : cm_done_encode(call->done));
     if (the_worker.folder) {
         tidy(call);
         json_object_object_add(message, "alone", json_object_new_boolean(is_alone()));
