@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 
-ROUNDS = 1 if os.environ.get("QUICK") else 5
+ROUNDS = 1 if os.environ.get("QUICK") else int(os.environ.get("ROUNDS", 5))
 
 
 def run(*commands, limit=None):
