@@ -117,6 +117,11 @@ const char *postgres_server_url(void)
     return the_server.url;
 }
 
+const char *postgres_server_folder(void)
+{
+    return the_server.folder;
+}
+
 static PGresult *execute(const char *sql)
 {
     PGconn *connection = PQconnectdb(the_server.url);
@@ -162,6 +167,18 @@ void postgres_server_crash(int down_ms)
     end(SIGQUIT); /* "immediate shutdown": it recovers at the next start */
     pause_ms(down_ms);
     begin();
+}
+
+void postgres_server_freeze(int on)
+{
+    char path[64];
+    int pid, number = on ? SIGSTOP : SIGCONT;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)the_server.pid, (int)the_server.pid);
+    FILE *children = fopen(path, "r");
+    must(children != NULL && kill(the_server.pid, number) == 0, "a signal");
+    while (fscanf(children, "%d", &pid) == 1)
+        kill(pid, number);
+    fclose(children);
 }
 
 void postgres_server_stop(void)

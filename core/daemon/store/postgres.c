@@ -60,6 +60,8 @@ static int touches_guard(const struct cm_change *change, const struct cm_guard *
     if (change->table == CM_TABLE_CLAIM && guard->claimed_by &&
         same(((const struct cm_claim_row *)row)->job, guard->claimed_job))
         return 1;
+    if (change->table == CM_TABLE_JOB && change->kind == CM_CHANGE_DELETE)
+        return 1; /* it takes rows of many tables along */
     if (change->table == CM_TABLE_JOB &&
         (guard->kind == CM_GUARD_NO_JOB || same(((const struct cm_job_row *)row)->id, guard->job)))
         return 1;

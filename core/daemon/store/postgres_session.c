@@ -19,6 +19,7 @@ enum {
     STATEMENTS_MAX = 256,
     SILENCE_MS = 30000, /* the server said nothing for so long: it is gone */
     COLUMNS_MAX = 32,
+    VALUES_MAX = 5,
 };
 
 /* What the answer to one command goes to. */
@@ -252,35 +253,67 @@ static int open_schema(struct cm_session *session)
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
 
+/* What the URL says comes later and so wins, but for the encoding. */
+static const char *const connect_keys[] = {
+    "connect_timeout", "application_name", "keepalives_idle", "tcp_user_timeout", "dbname", "client_encoding", NULL};
+enum {
+    CONNECT_KEYS = sizeof connect_keys / sizeof *connect_keys
+};
+#define CONNECT_VALUES(url)                                                                                            \
+    {                                                                                                                  \
+        "5", "clipmaker", "15", "30000", url, "UTF8", NULL                                                             \
+    }
+
 /* A server that answers but does not let us in will not let us in later either. */
 static int refuse(struct cm_session *session)
 {
+    const char *const values[CONNECT_KEYS] = CONNECT_VALUES(session->url);
     const char *words = PQerrorMessage(session->connection);
-    note_trouble(session, words, PQping(session->url) != PQPING_OK);
+    note_trouble(session, words, PQpingParams(connect_keys, values, 1) != PQPING_OK);
     disconnect(session);
     return -1;
 }
 
+/* In another encoding there are texts that cannot be stored, and bytes do not compare as ours do. */
+static int check_encoding(struct cm_session *session)
+{
+    const char *encoding = PQparameterStatus(session->connection, "server_encoding");
+    if (encoding && strcmp(encoding, "UTF8") == 0)
+        return 0;
+    char *words = cm_format(_("its encoding is %s: create it with ENCODING UTF8"), encoding ? encoding : "?");
+    note_trouble(session, words, 0);
+    free(words);
+    return -1;
+}
+
+/* By itself libpq writes to stderr, where our log is. What matters comes as an error, too. */
+static void ignore_notice(void *arg, const char *words)
+{
+    (void)arg;
+    (void)words;
+}
+
+/*
+ * Whatever the database's own settings are: a guard sees what is there at that moment and no older snapshot, and what
+ * is committed lies on the disk. What waits for a lock is tried again, what was left half-done locks nobody out for
+ * long.
+ */
+static const char session_settings[] =
+    "SET default_transaction_isolation='read committed';"
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off';"
+    "SET lock_timeout='10s'; SET idle_in_transaction_session_timeout='15s'; SET client_min_messages=warning";
+
 int cm_session_connect(struct cm_session *session)
 {
-    /* What the URL says comes later and so wins, but for the encoding. */
-    static const char *const keys[] = {"connect_timeout",
-                                       "application_name",
-                                       "keepalives_idle",
-                                       "tcp_user_timeout",
-                                       "dbname",
-                                       "client_encoding",
-                                       NULL};
-    const char *const values[] = {"5", "clipmaker", "15", "30000", session->url, "UTF8", NULL};
+    const char *const values[CONNECT_KEYS] = CONNECT_VALUES(session->url);
     if (session->connection)
         return 0;
-    session->connection = PQconnectdbParams(keys, values, 1);
+    session->connection = PQconnectdbParams(connect_keys, values, 1);
+    PQsetNoticeProcessor(session->connection, ignore_notice, NULL);
     if (PQstatus(session->connection) != CONNECTION_OK)
         return refuse(session);
-    /* What waits longer is tried again; what we left half-done must not lock others out for long. */
-    if (execute(session, "SET lock_timeout='10s'; SET idle_in_transaction_session_timeout='15s';"
-                         "SET client_min_messages=warning") ||
-        open_schema(session) || !PQenterPipelineMode(session->connection)) {
+    if (check_encoding(session) || execute(session, session_settings) || open_schema(session) ||
+        !PQenterPipelineMode(session->connection)) {
         disconnect(session);
         return -1;
     }
@@ -328,20 +361,28 @@ static void send_values(struct cm_session *session, const char *text, int count,
     PQsendQueryPrepared(session->connection, name, count, values, NULL, NULL, 0);
 }
 
-void cm_session_send(struct cm_session *session, const char *text, int count, const char *const *values,
-                     cm_session_fn take, const void *arg, size_t arg_bytes)
-{
-    static const Oid types[] = {TYPE_TEXT, TYPE_TEXT, TYPE_TEXT, TYPE_TEXT, TYPE_TEXT};
-    if (!session->connection)
-        return;
-    send_values(session, text, count, values, types);
-    expect(session, take, arg, arg_bytes);
-}
-
 /* The database takes no text that is not UTF-8: rather a mended one than none. NULL when it is good. */
 static char *mended(const char *text)
 {
     return cm_is_utf8(text, strlen(text)) ? NULL : cm_log_clean(text);
+}
+
+void cm_session_send(struct cm_session *session, const char *text, int count, const char *const *values,
+                     cm_session_fn take, const void *arg, size_t arg_bytes)
+{
+    static const Oid types[VALUES_MAX] = {TYPE_TEXT, TYPE_TEXT, TYPE_TEXT, TYPE_TEXT, TYPE_TEXT};
+    const char *sent[VALUES_MAX];
+    char *texts[VALUES_MAX] = {0};
+    if (!session->connection)
+        return;
+    for (int i = 0; i < count; i++) {
+        texts[i] = values[i] ? mended(values[i]) : NULL;
+        sent[i] = texts[i] ? texts[i] : values[i];
+    }
+    send_values(session, text, count, sent, types);
+    expect(session, take, arg, arg_bytes);
+    for (int i = 0; i < count; i++)
+        free(texts[i]);
 }
 
 void cm_session_send_row(struct cm_session *session, const char *text, enum cm_table table, const void *row,
