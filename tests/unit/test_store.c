@@ -1473,7 +1473,7 @@ static void test_two_stores_race_for_what_is_absent(void **state)
     open_bench(&other);
     struct bench *both[] = {bench, &other};
     for (int round = 0; round < RACES / 10; round++) {
-        char key[16], id[24];
+        char key[24], id[40];
         snprintf(key, sizeof key, "key-%d", round);
         for (int i = 0; i < 2; i++) {
             snprintf(id, sizeof id, "job-%d-%d", round, i);
