@@ -263,8 +263,10 @@ static int write_batch(struct postgres_store *self)
             write_set(self, item->set);
     }
     snprintf(number, sizeof number, "%lld", (long long)self->commits + 1);
-    cm_session_send(self->session, "UPDATE commit_marker SET seq=$2::bigint, used=now() WHERE id=$1", 2,
-                    (const char *const[]){self->marker, number}, NULL, NULL, 0);
+    cm_session_send(self->session,
+                    "INSERT INTO commit_marker (id, seq, used) VALUES ($1, $2::bigint, now())"
+                    " ON CONFLICT (id) DO UPDATE SET seq=EXCLUDED.seq, used=EXCLUDED.used",
+                    2, (const char *const[]){self->marker, number}, NULL, NULL, 0);
     cm_session_send(self->session, "COMMIT", 0, NULL, NULL, NULL, 0);
     return cm_session_run(self->session);
 }
@@ -285,11 +287,10 @@ static void finish_batch(struct postgres_store *self)
 }
 
 /* Nothing was written, or nobody knows: the owner has a notice. */
-static int fail_batch(struct postgres_store *self)
+static int fail_batch(struct postgres_store *self, const char *words)
 {
     cm_session_roll_back(self->session);
-    cm_outbox_applied(&self->thread.done, self->thread.work.first->set->id, CM_APPLIED_UNAVAILABLE,
-                      cm_session_trouble(self->session));
+    cm_outbox_applied(&self->thread.done, self->thread.work.first->set->id, CM_APPLIED_UNAVAILABLE, words);
     if (!self->in_doubt)
         self->sets_in_a_commit = 1; /* what is small may still go through */
     return -1;
@@ -305,8 +306,11 @@ static int settle_doubt(struct postgres_store *self)
     self->count = 0;
     int failed = look(self) != 0;
     self->count = count;
-    if (failed || self->marked < 0)
-        return fail_batch(self);
+    if (failed)
+        return fail_batch(self, cm_session_trouble(self->session));
+    if (self->marked < 0) /* who starts again reads what there is */
+        return fail_batch(self, _("somebody took away the row of commit_marker that says whether the last changes "
+                                  "came through: restart the daemon"));
     cm_session_roll_back(self->session);
     if (self->marked == self->commits + 1)
         finish_batch(self);
@@ -318,15 +322,15 @@ static int postgres_commit(struct cm_store_thread *thread)
 {
     struct postgres_store *self = postgres_of(thread);
     if (cm_session_connect(self->session) != 0)
-        return fail_batch(self);
+        return fail_batch(self, cm_session_trouble(self->session));
     if (self->in_doubt)
         return settle_doubt(self);
     self->count = choose_batch(self);
     if (look(self) != 0)
-        return fail_batch(self);
+        return fail_batch(self, cm_session_trouble(self->session));
     if (write_batch(self) != 0) {
         self->in_doubt = !cm_session_is_connected(self->session);
-        return fail_batch(self);
+        return fail_batch(self, cm_session_trouble(self->session));
     }
     finish_batch(self);
     return 0;
