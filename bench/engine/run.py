@@ -22,7 +22,8 @@ SOURCE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["CLIPMAKER_BUILD"]).resolve()
 QUICK = "--quick" in sys.argv
 ROUNDS = 1 if QUICK else int(os.environ.get("ROUNDS", "5"))
-IN_FLIGHT = 50
+IN_FLIGHT = 50          # DAGs; and tasks, where a task takes a worker
+ALL_TASKS = IN_FLIGHT * 25
 RATE = 5
 EFFECTS = 100
 PROGRAMS = {"clipmakerd": str(BUILD / "clipmakerd")}
@@ -161,10 +162,10 @@ def bullmq_effects(root, peer):
 # ---- Ours ----------------------------------------------------------------------------------------
 
 
-def inline(root, count, rate):
+def inline(root, count, rate, tasks=ALL_TASKS):
     shutil.rmtree(root / "inline", ignore_errors=True)
     (root / "inline").mkdir()
-    return run(INLINE, f"sqlite:{root}/inline/store.db", count, IN_FLIGHT, IN_FLIGHT, rate)
+    return run(INLINE, f"sqlite:{root}/inline/store.db", count, IN_FLIGHT, tasks, rate)
 
 
 def workers(root, count, rate):
@@ -217,9 +218,10 @@ def spread(values):
 
 
 def throughput(root, peer, figures, ratios):
-    rates = {"inline": [], "workers": [], "bullmq": []}
+    rates = {"inline": [], "inline_50": [], "workers": [], "bullmq": []}
     for _ in range(ROUNDS):
         rates["inline"].append(inline(root, 60 if QUICK else 1500, 0)["tasks_per_s"])
+        rates["inline_50"].append(inline(root, 60 if QUICK else 1500, 0, IN_FLIGHT)["tasks_per_s"])
         rates["workers"].append(workers(root, 20 if QUICK else 600, 0)["tasks_per_s"])
         if peer:
             rates["bullmq"].append(bullmq(root, peer, 300, 0)["tasks_per_s"])
@@ -229,7 +231,7 @@ def throughput(root, peer, figures, ratios):
             figures[name + "_noise"] = round(spread(values), 3)
             say(f"{name:10} {statistics.median(values):8.0f} tasks/s  (± {spread(values):.0%}: {values})")
     if peer:
-        for name in ("inline", "workers"):
+        for name in ("inline", "inline_50", "workers"):
             pairs = [a / b for a, b in zip(rates[name], rates["bullmq"])]
             ratios[name] = round(statistics.median(pairs), 2)
 
@@ -281,7 +283,7 @@ def on_postgres(root, figures, ratios):
     with server:
         for number in range(3):
             try:
-                got = run(INLINE, server.url(f"ours{number}"), 300, IN_FLIGHT, IN_FLIGHT, 0)
+                got = run(INLINE, server.url(f"ours{number}"), 300, IN_FLIGHT, ALL_TASKS, 0)
                 rates["pg_inline"].append(got["tasks_per_s"])
             except RuntimeError as error:
                 say(f"the store on PostgreSQL: {str(error)[-300:].strip()}")
