@@ -324,7 +324,7 @@ static const struct cm_host services = {
     .emit_cue = cm_host_emit_cue,
     .emit_fact = cm_host_emit_fact,
     .speech = host_speech,
-    .http = cm_host_http,
+    .http = cm_host_http_paid,
     .http_header = cm_host_http_header,
     .json_parse = cm_host_json_parse,
     .json_at = cm_host_json_at,
@@ -340,6 +340,7 @@ static const struct cm_host services = {
     .saved = host_saved,
     .save = host_save,
     .sending = host_sending,
+    .spent = cm_host_spent,
 };
 
 /* The object in the begin message, made when it is missing, so that it can be written to. */

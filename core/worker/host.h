@@ -52,7 +52,8 @@ struct cm_host_call {
     size_t chunk_speech_count;
     char **headers; /* of the last HTTP answer, "Name: value"; in memory */
     size_t header_count, header_room;
-    int sent; /* sending() was answered with go */
+    int sent;      /* sending() was answered with go */
+    char paid[65]; /* the last paid call, by what it asked; "": none */
 };
 
 /* Readies call->ctx, call->emitted, call->host and call->facts. begin must be set. */
@@ -103,5 +104,10 @@ int cm_host_run(struct cm_ctx *ctx, const char *const *argv, int64_t deadline_ms
 enum cm_http_outcome cm_host_http(struct cm_ctx *ctx, const struct cm_http_request *request,
                                   struct cm_http_answer *answer);
 const char *cm_host_http_header(struct cm_ctx *ctx, const char *name);
+
+/* paid.c: the same exchange, for requests that may cost money. */
+enum cm_http_outcome cm_host_http_paid(struct cm_ctx *ctx, const struct cm_http_request *request,
+                                       struct cm_http_answer *answer);
+void cm_host_spent(struct cm_ctx *ctx, const struct cm_spending *used);
 
 #endif

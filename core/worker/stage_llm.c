@@ -84,10 +84,17 @@ static enum cm_verdict prepare(struct asking *asking, size_t from, size_t count,
     return verdict;
 }
 
+/* Tokens that fit into the model, question and answer together; 0: any. */
+static int64_t context_of(struct cm_call *call)
+{
+    const struct cm_llm_ops *ops = call->ops;
+    return ops->context ? ops->context(&call->ctx) : ops->context_tokens;
+}
+
 static int is_too_long(const struct asking *asking, const struct ready *ready)
 {
-    const struct cm_llm_ops *ops = asking->call->ops;
-    return ops->context_tokens > 0 && ready->tokens + ready->max_tokens > ops->context_tokens;
+    int64_t context_tokens = context_of(asking->call);
+    return context_tokens > 0 && ready->tokens + ready->max_tokens > context_tokens;
 }
 
 /* ---- Asking ---- */
@@ -184,7 +191,7 @@ static enum cm_verdict prepare_batch(struct asking *asking, size_t from, size_t 
         if (*count <= 1) {
             return cm_call_fail(asking->call, CM_CANNOT, CM_REASON_TOO_LARGE,
                                 N_("%s: the question does not fit into the %lld tokens of %s"), asking->task->name,
-                                (long long)ops->context_tokens, asking->call->ctx.instance);
+                                (long long)context_of(asking->call), asking->call->ctx.instance);
         }
         *count = (*count + 1) / 2;
     }

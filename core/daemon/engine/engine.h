@@ -74,6 +74,9 @@ char *cm_submit_hash(const char *source, const char *params, const char *pipelin
 #define CM_NOTE_CHILDREN "cm:children"
 
 /* An attempt to start. Strings live until the action is freed. */
+/* A folder of each job, beside those of its attempts: answers that were paid for. */
+#define CM_ANSWERS_FOLDER "answers"
+
 struct cm_start {
     char *job, *step, *item;
     int64_t fence;
@@ -156,6 +159,8 @@ void cm_engine_attempt_done(struct cm_engine *engine, struct cm_now now, const c
 /* A running worker asks: may I send, please keep this. Answered by CM_ACTION_ANSWER. */
 void cm_engine_sending(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
                        int64_t fence, uint64_t number);
+/* It is about to make a call that costs money (number: answered as above), or tells how that ended (0). */
+void cm_engine_spend(struct cm_engine *engine, struct cm_now now, const struct cm_llm_call_row *call, uint64_t number);
 void cm_engine_save(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
                     int64_t fence, const char *name, const char *value, uint64_t number);
 /* After CM_ACTION_AWAIT_GONE: no process of that attempt is left. */

@@ -16,6 +16,7 @@
 #include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
+#include "core/daemon/engine/engine.h"
 #include "core/daemon/engine/pipeline.h"
 #include "core/include/clipmaker/plugin.h"
 
@@ -554,6 +555,9 @@ static void each_folder(struct check *check, const struct names *known, const ch
 
 static void check_attempt_folder(struct check *check, const struct names *known, const char *name, int fresh)
 {
+    const char *own = strrchr(name, '/');
+    if (own && !strcmp(own + 1, CM_ANSWERS_FOLDER))
+        return;
     if (!fresh && !bsearch(&name, known->items, known->count, sizeof *known->items, compare_names))
         report(check, _("folder %s: stray, no attempt names it"), name);
 }

@@ -83,6 +83,25 @@ void cm_engine_save(struct cm_engine *engine, struct cm_now now, const char *job
     free(owner);
 }
 
+void cm_engine_spend(struct cm_engine *engine, struct cm_now now, const struct cm_llm_call_row *call, uint64_t number)
+{
+    struct cm_task *task = running_task(engine, call->job, call->step, call->item, call->fence);
+    struct cm_turn turn;
+    if (!task || task->awaiting_gone) {
+        if (number) {
+            refuse(engine, call->job, call->step, call->item, call->fence, number);
+        }
+        return;
+    }
+    cm_turn_begin(&turn, engine, task->job, now);
+    cm_turn_guard_task(&turn, task);
+    cm_change_put(turn.set, CM_TABLE_LLM_CALL, call);
+    if (number) {
+        answer(&turn, task, number);
+    }
+    cm_turn_end(&turn);
+}
+
 /* ---- The end of an attempt ------------------------------------------------------------------- */
 
 static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, const struct cm_task *task,

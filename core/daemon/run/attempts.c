@@ -25,6 +25,7 @@
 #include "core/daemon/disk.h"
 #include "core/daemon/notes.h"
 #include "core/daemon/run/begin.h"
+#include "core/daemon/run/calls.h"
 #include "core/daemon/run/leftovers.h"
 #include "core/daemon/run/watch.h"
 #include "core/daemon/run/workers.h"
@@ -58,6 +59,7 @@ struct attempt {
     char *stop_words;
     double progress;
     char *checkpoint; /* name of what it saved last, or NULL */
+    struct cm_calls calls;
     int64_t started_boot_ms;
 };
 
@@ -127,6 +129,7 @@ static void forget(struct attempt *attempt)
     cm_done_free(attempt->done);
     free(attempt->stop_words);
     free(attempt->checkpoint);
+    cm_calls_free(&attempt->calls);
     if (attempt->worker_folder && attempt->ended_worker) {
         cm_worker_clear(attempt->worker_folder);
     }
@@ -320,6 +323,30 @@ static void on_save(struct attempt *attempt, struct json_object *message)
                    (uint64_t)cm_json_int(message, "number", 0));
 }
 
+static void on_paying(struct attempt *attempt, struct json_object *message)
+{
+    cm_engine_spend(attempt->all->daemon->engine, cm_daemon_now(),
+                    cm_calls_begin(&attempt->calls, attempt->start, message),
+                    (uint64_t)cm_json_int(message, "number", 0));
+}
+
+static void record(struct attempt *attempt, const struct cm_llm_call_row *call)
+{
+    if (call) {
+        cm_engine_spend(attempt->all->daemon->engine, cm_daemon_now(), call, 0);
+    }
+}
+
+static void on_paid(struct attempt *attempt, struct json_object *message)
+{
+    record(attempt, cm_calls_end(&attempt->calls, message));
+}
+
+static void on_spent(struct attempt *attempt, struct json_object *message)
+{
+    record(attempt, cm_calls_spent(&attempt->calls, message));
+}
+
 /* The answer to a remember may come when the attempt is long over, so it goes by name. */
 struct remembering {
     struct cm_attempts *attempts;
@@ -465,7 +492,8 @@ static const struct {
     const char *type;
     void (*take)(struct attempt *attempt, struct json_object *message);
 } messages[] = {
-    {"progress", on_progress}, {"sending", on_sending}, {"save", on_save}, {"remember", on_remember}, {"done", on_done},
+    {"progress", on_progress}, {"sending", on_sending}, {"save", on_save},   {"remember", on_remember},
+    {"paying", on_paying},     {"paid", on_paid},       {"spent", on_spent}, {"done", on_done},
 };
 
 static void on_message(void *arg, struct json_object *message)

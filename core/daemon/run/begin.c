@@ -152,6 +152,16 @@ int cm_begin_is_confined(int stage)
     return stage == CM_STAGE_SOURCE || stage == CM_STAGE_PREPARE || stage == CM_STAGE_RENDER;
 }
 
+/* Where paid answers of the job are kept. */
+static void put_answers(struct json_object *message, const struct cm_begin *begin, int stage)
+{
+    if (stage == CM_STAGE_STT || stage == CM_STAGE_LLM) {
+        char *folder = cm_format("%s/jobs/%s/" CM_ANSWERS_FOLDER, begin->state, begin->start->job);
+        put_text(message, "answers", folder);
+        free(folder);
+    }
+}
+
 static void put_task(struct json_object *message, const struct cm_begin *begin, int stage)
 {
     const struct cm_start *start = begin->start;
@@ -169,6 +179,7 @@ static void put_task(struct json_object *message, const struct cm_begin *begin, 
     put_number(message, "deadline_ms", start->deadline_ms);
     put_text(message, "dir", begin->folder);
     put_text(message, "source", start->source);
+    put_answers(message, begin, stage);
     json_object_object_add(message, "params", params_of(start->params ? start->params : ""));
     put_text(message, "ask", start->ask);
     put_text(message, "effect_key", start->effect_key);

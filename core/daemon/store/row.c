@@ -85,6 +85,8 @@ static const struct cm_column llm_call_columns[] = {
     PLAIN(cm_llm_call_row, cost_kopecks),
     PLAIN(cm_llm_call_row, sent_ms),
     PLAIN(cm_llm_call_row, answered_ms),
+    PLAIN(cm_llm_call_row, request),
+    PLAIN(cm_llm_call_row, audio_ms),
 };
 
 static const struct cm_column note_columns[] = {

@@ -136,15 +136,25 @@ struct cm_effect_row {
     char *post_id, *url;
 };
 
-/* A paid question, committed before it is sent. */
+enum cm_call_state {
+    CM_CALL_SENT = 1, /* it may be out; and so it stays when nobody came back to tell */
+    CM_CALL_ANSWERED,
+    CM_CALL_UNKNOWN, /* sent, and no complete answer came */
+    CM_CALL_REFUSED, /* answered with an error */
+    CM_CALL_UNSENT   /* it never got there */
+};
+
+/* A call that costs money, to a language model or a recogniser; committed before it is sent. */
 struct cm_llm_call_row {
-    char *id; /* hash of the request without credentials */
+    char *id; /* of the task, the fence, and a number in the attempt */
     char *job, *step, *item;
     int64_t fence;
     char *instance, *model;
-    int64_t state; /* 1 sent, 2 answered, 3 unknown */
-    int64_t tokens_in, tokens_out, cost_kopecks;
+    int64_t state;                               /* enum cm_call_state */
+    int64_t tokens_in, tokens_out, cost_kopecks; /* at most, until an answer tells */
     int64_t sent_ms, answered_ms;
+    char *request; /* hash of what was asked, without credentials */
+    int64_t audio_ms;
 };
 
 /* Small named strings: checkpoints of a task ("task JOB/STEP/ITEM"), tokens of an instance or

@@ -23,7 +23,9 @@
  *
  * Change log
  *   1.0  first version: source, prepare, stt, llm, render, publish
- *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools
+ *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools;
+ *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
+ *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -161,6 +163,8 @@ struct cm_option {
     }
 #define CM_OPT_STRING(T, f, name, def, help)                                                                           \
     CM_OPT_(name, CM_TYPE_STRING, 0, CM_OFFSET_OF(T, f, const char *), def, NULL, 0, 0, help)
+#define CM_OPT_STRING_REQUIRED(T, f, name, help)                                                                       \
+    CM_OPT_(name, CM_TYPE_STRING, CM_OPTION_REQUIRED, CM_OFFSET_OF(T, f, const char *), NULL, NULL, 1, 4096, help)
 #define CM_OPT_SECRET(T, f, name, flags, help)                                                                         \
     CM_OPT_(name, CM_TYPE_SECRET, flags, CM_OFFSET_OF(T, f, const char *), ((flags)&CM_OPTION_REQUIRED) ? NULL : "",   \
             NULL, 0, 0, help)
@@ -259,6 +263,15 @@ struct cm_http_part {
     const struct cm_http_part *next;
 };
 
+/* What one call of a service costs, in the units that its price is told in; 0 where it has none. */
+struct cm_spending {
+    uint32_t size;
+    const char *model;
+    int64_t tokens_in, tokens_out;
+    int64_t audio_ms;
+    int32_t useless; /* spent() only: the answer is of no use, so the same request must be asked anew */
+};
+
 struct cm_http_request {
     uint32_t size;
     const char *method; /* NULL: GET, or POST when there is a body */
@@ -275,6 +288,10 @@ struct cm_http_request {
     int64_t stall_ms;      /* give up when no byte moved for this long; 0: 30 s */
     int follow;            /* how many redirects to follow; 0: none */
     int allow_private;     /* also loopback, link-local and private addresses, at every hop */
+    /* 1.1: the call costs money, at most this; NULL: it does not. It is on record before it is sent, and its 2xx answer
+     * on the disk before the plugin sees it: the same request of the same job (method, URL, body; headers do not
+     * count) is answered from there and never paid twice. Not with save_path. */
+    const struct cm_spending *paid;
 };
 
 enum cm_http_outcome {
@@ -384,6 +401,9 @@ struct cm_host {
     /* publish only: call just before the request that can post. 0: go. -1: do not post, return
      * CM_REASON_STOPPED. Before it returns the daemon has committed that this may be out. */
     int (*sending)(struct cm_ctx *ctx);
+
+    /* 1.1: what the last paid call cost, as its answer says. Without it the most counts. */
+    void (*spent)(struct cm_ctx *ctx, const struct cm_spending *used);
 };
 
 /* One call's surroundings: the first argument of every operation. The host appends members. */
@@ -494,6 +514,8 @@ struct cm_llm_ops {
     enum cm_verdict (*answer)(struct cm_ctx *ctx, const struct cm_llm_request *request, struct cm_llm_answer *answer);
     /* optional: emits a fact "models", a JSON array of names */
     enum cm_verdict (*models)(struct cm_ctx *ctx);
+    /* 1.1, optional: what fits into this instance's model, where context_tokens cannot say it; 0: any */
+    int64_t (*context)(struct cm_ctx *ctx);
 };
 
 /* render: media + clip document → files of role "clip", "thumbnail" and "captions" (SRT). Facts:
