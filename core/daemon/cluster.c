@@ -278,6 +278,7 @@ char *cm_cluster_who(const struct cm_cluster *cluster, const char *boot)
 void cm_cluster_take(struct cm_cluster *cluster, const char *job, const char *from)
 {
     struct cm_change_set *set = cm_daemon_own_set(cluster->daemon);
+    cm_engine_forget_job(cluster->daemon->engine, cm_daemon_now(), job);
     cm_change_guard(set, CM_GUARD_CLAIM, job, "", from, *from != '\0', 0);
     cm_change_put(set, CM_TABLE_CLAIM, &(struct cm_claim_row){(char *)job, cluster->daemon->boot});
     cm_daemon_hand_over(cluster->daemon, &set, 1);
@@ -465,7 +466,7 @@ static void end_scan(struct scan *scan)
         return;
     }
     forget_absent(cluster);
-    if (read_own_beat(cluster) != 0) {
+    if (read_own_beat(cluster) != 0 || !cm_cluster_may_act(cluster)) {
         free_scan(scan);
         return;
     }

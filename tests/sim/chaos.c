@@ -17,20 +17,19 @@ static const char *some_job(struct sim_world *world)
 
 static int nothing_in_flight(const struct sim_world *world)
 {
-    return !sim_store_pending(world->store) && !world->word_count && !world->oracle->noted_count;
+    size_t words = 0;
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        words += world->daemons[i].word_count;
+    }
+    return !sim_store_pending(world->store) && !words && !world->oracle->noted_count;
 }
 
-static void configure(struct sim_world *world, int restore)
+/* The one that acts, as the plan says now. */
+static void configure_one(struct sim_world *world)
 {
     struct cm_pipeline *pipelines[] = {world->plan->pipeline};
-    sim_hand_over(world);
-    if (!nothing_in_flight(world)) {
-        return; /* starts on their way obey the limits of before */
-    }
-    sim_say(world, "reload of the configuration%s", restore ? " (all is back)" : "");
-    sim_plan_shake(world->plan, &world->random, restore);
     struct cm_engine_config config = {
-        .boot = world->boot_name,
+        .boot = world->self->boot_name,
         .seed = 1,
         .slots = world->plan->slots,
         .instances = world->plan->instances,
@@ -42,8 +41,37 @@ static void configure(struct sim_world *world, int restore)
         .breaker_failures = 3,
         .breaker_rest_ms = 10000,
     };
-    memset(world->last_start_ms, 0, sizeof world->last_start_ms);
-    cm_engine_configure(world->engine, &config);
+    memset(world->self->last_start_ms, 0, sizeof world->self->last_start_ms);
+    cm_engine_configure(world->self->engine, &config);
+}
+
+/* Every daemon has sent what it decided, and none is frozen with more to come. */
+static int all_told(struct sim_world *world)
+{
+    struct sim_daemon *self = world->self;
+    int frozen = 0;
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        world->self = &world->daemons[i];
+        frozen |= sim_hears_ms(world, world->self) > world->now.utc_ms;
+        sim_hand_over(world);
+    }
+    world->self = self;
+    return !frozen && nothing_in_flight(world);
+}
+
+static void configure(struct sim_world *world, int restore)
+{
+    struct sim_daemon *self = world->self;
+    if (!all_told(world)) {
+        return; /* starts on their way obey the limits of before */
+    }
+    sim_say(world, "reload of the configuration%s", restore ? " (all is back)" : "");
+    sim_plan_shake(world->plan, &world->random, restore);
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        world->self = &world->daemons[i];
+        configure_one(world);
+    }
+    world->self = self;
 }
 
 /* ---- Somebody else --------------------------------------------------------------------------- */
@@ -52,7 +80,7 @@ static void configure(struct sim_world *world, int restore)
 static void interfere(struct sim_world *world)
 {
     const struct cm_index *tasks = &world->oracle->tables[CM_TABLE_TASK];
-    if (!nothing_in_flight(world) || !tasks->room) {
+    if (!nothing_in_flight(world) || !tasks->room || world->daemon_count > 1) {
         return;
     }
     size_t at = (size_t)sim_below(&world->random, (int)tasks->room);
@@ -67,10 +95,10 @@ static void interfere(struct sim_world *world)
     copy->due_ms = world->now.utc_ms + 1000;
     struct cm_change_set *set = cm_change_set_new(((uint64_t)1 << 41) + world->steps);
     cm_change_put(set, CM_TABLE_TASK, copy);
-    sim_store_apply(world->store, &set, 1);
+    sim_apply(world, set);
     sim_oracle_trust(world->oracle, CM_TABLE_TASK, copy);
     sim_commit(world, 1);
-    world->word_count = 0; /* that word is not for our engine */
+    world->self->word_count = 0; /* that word is not for our engine */
     cm_row_free(CM_TABLE_TASK, copy);
 }
 
@@ -85,7 +113,8 @@ static void resolve_one(struct sim_world *world, const struct cm_effect_row *eff
         }
     }
     int out = sim_platform_count(world->platform, effect->key) > 0;
-    const char *why = cm_engine_resolve(world->engine, world->now, effect->key, out ? "https://platform/post" : NULL);
+    const char *why =
+        cm_engine_resolve(world->self->engine, sim_now(world), effect->key, out ? "https://platform/post" : NULL);
     sim_say(world, "a person says that %s/%s is %s: %s", effect->step, effect->item, out ? "live" : "not there",
             why ? why : "ok");
 }
@@ -109,14 +138,30 @@ static void resolve(struct sim_world *world)
 static void retry(struct sim_world *world)
 {
     const char *job = some_job(world);
-    const char *why = cm_engine_retry(world->engine, world->now, job, NULL, NULL);
+    const char *why = cm_engine_retry(world->self->engine, sim_now(world), job, NULL, NULL);
     sim_say(world, "retry %s: %s", job, why ? why : "ok");
     const struct cm_job_row *row = sim_oracle_job(world->oracle, job);
     if (why && row && cm_job_is_over(row->state) && nothing_in_flight(world)) {
+        sim_cluster_take(world, job);
         sim_load(world, job); /* a finished job: its rows first */
-        if (world->loads_open == 0) {
-            why = cm_engine_retry(world->engine, world->now, job, NULL, NULL);
+        if (world->self->loads_open == 0) {
+            why = cm_engine_retry(world->self->engine, sim_now(world), job, NULL, NULL);
             sim_say(world, "retry of the finished %s: %s", job, why ? why : "ok");
+        }
+    }
+}
+
+static void release_holds_of_one(struct sim_world *world)
+{
+    cm_engine_resource_back(world->self->engine, sim_now(world));
+    sim_hand_over(world);
+    sim_commit(world, 64);
+    sim_deliver(world, 64);
+    resolve(world);
+    for (size_t i = 0; i < world->plan->job_count; i++) {
+        const struct cm_job_row *row = sim_oracle_job(world->oracle, world->plan->jobs[i].id);
+        if (row && !cm_job_is_over(row->state)) {
+            cm_engine_retry(world->self->engine, sim_now(world), row->id, NULL, NULL);
         }
     }
 }
@@ -125,16 +170,9 @@ void sim_release_holds(struct sim_world *world)
 {
     sim_say(world, "people clear up");
     configure(world, 1);
-    cm_engine_resource_back(world->engine, world->now);
-    sim_hand_over(world);
-    sim_commit(world, 64);
-    sim_deliver(world, 64);
-    resolve(world);
-    for (size_t i = 0; i < world->plan->job_count; i++) {
-        const struct cm_job_row *row = sim_oracle_job(world->oracle, world->plan->jobs[i].id);
-        if (row && !cm_job_is_over(row->state)) {
-            cm_engine_retry(world->engine, world->now, row->id, NULL, NULL);
-        }
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        world->self = &world->daemons[i];
+        release_holds_of_one(world);
     }
 }
 
@@ -143,13 +181,13 @@ void sim_release_holds(struct sim_world *world)
 static void cancel(struct sim_world *world)
 {
     const char *job = some_job(world);
-    const char *why = cm_engine_cancel(world->engine, world->now, job);
+    const char *why = cm_engine_cancel(world->self->engine, sim_now(world), job);
     sim_say(world, "cancel %s: %s", job, why ? why : "ok");
 }
 
 static void look_why(struct sim_world *world)
 {
-    char *line = cm_engine_why(world->engine, world->now, some_job(world), NULL, NULL);
+    char *line = cm_engine_why(world->self->engine, sim_now(world), some_job(world), NULL, NULL);
     sim_say(world, "why: %s", line);
     if (!*line || strchr(line, '\n')) {
         sim_fail(world, "why is no line: \"%s\"", line);
@@ -161,8 +199,8 @@ static void store_away(struct sim_world *world)
 {
     sim_say(world, "the store is away");
     world->store_away = 1 + sim_below(&world->random, 20);
-    if (sim_store_pending(world->store)) {
-        cm_engine_applied(world->engine, world->now, 0, CM_APPLIED_UNAVAILABLE);
+    if (world->sent_count && &world->daemons[world->sent[0].daemon] == world->self) {
+        cm_engine_applied(world->self->engine, sim_now(world), 0, CM_APPLIED_UNAVAILABLE);
     }
 }
 
@@ -176,6 +214,7 @@ static const struct {
 void sim_chaos(struct sim_world *world)
 {
     struct sim_random *random = &world->random;
+    sim_cluster_chaos(world);
     for (size_t i = 0; i < sizeof accidents / sizeof *accidents; i++) {
         if (sim_chance(random, accidents[i].per_mille)) {
             accidents[i].happen(world);
@@ -185,7 +224,7 @@ void sim_chaos(struct sim_world *world)
         configure(world, 0);
     }
     if (sim_chance(random, 10)) {
-        cm_engine_resource_back(world->engine, world->now);
+        cm_engine_resource_back(world->self->engine, sim_now(world));
     }
     if (sim_chance(random, 900)) {
         sim_hand_over(world);

@@ -26,11 +26,39 @@ static int all_over(const struct sim_world *world)
     return 1;
 }
 
+static int is_heard(const struct sim_world *world)
+{
+    size_t words = 0;
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        words += world->daemons[i].word_count;
+    }
+    return !words && !sim_store_pending(world->store);
+}
+
 /* What still happens has happened: nobody works, nothing is on its way. */
 static int is_quiet(const struct sim_world *world)
 {
-    return !world->worker_count && !world->word_count && !sim_store_pending(world->store) &&
-           !world->oracle->noted_count;
+    return !world->worker_count && is_heard(world) && !world->oracle->noted_count;
+}
+
+static void for_each(struct sim_world *world, void (*act)(struct sim_world *world, size_t count))
+{
+    for (size_t i = 0; i < world->daemon_count; i++) {
+        world->self = &world->daemons[i];
+        act(world, 64);
+    }
+}
+
+static void send(struct sim_world *world, size_t count)
+{
+    (void)count;
+    sim_hand_over(world);
+}
+
+static void dispatch(struct sim_world *world, size_t count)
+{
+    (void)count;
+    sim_dispatch(world);
 }
 
 static void calm_down(struct sim_world *world)
@@ -39,15 +67,16 @@ static void calm_down(struct sim_world *world)
     world->calm = 1;
     world->store_away = 0;
     for (size_t step = 0; step < CALM_STEPS_MAX; step++) {
-        sim_hand_over(world);
+        sim_cluster_calm(world);
+        for_each(world, send);
         sim_commit(world, 64);
-        sim_deliver(world, 64);
-        sim_dispatch(world);
+        for_each(world, sim_deliver);
+        for_each(world, dispatch);
         if (all_over(world) && is_quiet(world)) {
             return;
         }
-        sim_hand_over(world);
-        if (sim_store_pending(world->store) || world->word_count) {
+        for_each(world, send);
+        if (!is_heard(world)) {
             continue;
         }
         if (!sim_advance(world)) {
@@ -62,7 +91,7 @@ static void calm_down(struct sim_world *world)
     for (size_t i = 0; i < world->plan->job_count; i++) {
         const struct cm_job_row *row = sim_oracle_job(world->oracle, world->plan->jobs[i].id);
         if (!row || !cm_job_is_over(row->state)) {
-            char *why = cm_engine_why(world->engine, world->now, world->plan->jobs[i].id, NULL, NULL);
+            char *why = cm_engine_why(world->self->engine, sim_now(world), world->plan->jobs[i].id, NULL, NULL);
             snprintf(world->failure, sizeof world->failure, "job %s never ends: %s", world->plan->jobs[i].id, why);
             free(why);
             longjmp(world->failed, 1);
@@ -102,6 +131,16 @@ static void found(void *arg, const char *line)
     snprintf(world->failure, sizeof world->failure, "fsck: %s", line);
 }
 
+static void check_idle(struct sim_world *world, size_t count)
+{
+    (void)count;
+    sim_dispatch(world);
+    if (cm_engine_running(world->self->engine) || cm_engine_job_count(world->self->engine)) {
+        sim_fail(world, "idle, but %zu run and %zu jobs are open", cm_engine_running(world->self->engine),
+                 cm_engine_job_count(world->self->engine));
+    }
+}
+
 static void check_end(struct sim_world *world)
 {
     const char *wrong = sim_oracle_final(world->oracle);
@@ -109,11 +148,7 @@ static void check_end(struct sim_world *world)
         sim_fail(world, "%s", wrong);
     }
     check_ledger(world);
-    sim_dispatch(world);
-    if (cm_engine_running(world->engine) || cm_engine_job_count(world->engine)) {
-        sim_fail(world, "idle, but %zu run and %zu jobs are open", cm_engine_running(world->engine),
-                 cm_engine_job_count(world->engine));
-    }
+    for_each(world, check_idle);
     if (sim_store_is_real(world->store)) {
         sim_compare(world);
     }
@@ -148,6 +183,8 @@ int sim_run(const struct sim_options *options, uint64_t seed, struct sim_totals 
     totals->survived += world->survived;
     totals->posts += world->platform->count;
     totals->repeats += world->platform->repeats;
+    totals->takeovers += world->takeovers;
+    totals->fences += world->fences;
     totals->failures += failed != 0;
     sim_world_free(world);
     return failed;

@@ -136,6 +136,8 @@ static struct sim_totals add_up(const struct shared *shared)
         all.survived += one->survived;
         all.posts += one->posts;
         all.repeats += one->repeats;
+        all.takeovers += one->takeovers;
+        all.fences += one->fences;
         all.failures += one->failures;
     }
     return all;
@@ -228,8 +230,10 @@ int main(int argc, char **argv)
         ways += shared->ways[i] != 0;
     }
     printf("sim: %zu schedules, %zu steps, %zu attempts, %zu change sets, %zu crashes of the daemon, %zu posts, "
-           "%zu resends recognised, %zu ways from state to state",
-           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, ways);
+           "%zu resends recognised, %zu jobs taken over, %zu daemons that fenced themselves, "
+           "%zu ways from state to state",
+           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, all.takeovers,
+           all.fences, ways);
     if (choice.sqlite) {
         printf(", %zu sets cut in their commit, %zu of them durable", all.torn, all.survived);
     }

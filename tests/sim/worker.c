@@ -20,12 +20,14 @@ static const struct cm_instance *instance_of(const struct sim_world *world, cons
     return NULL;
 }
 
+/* A living attempt of that task; `fence` 0: any. */
 static struct sim_worker *find_worker(const struct sim_world *world, const char *job, const char *step,
-                                      const char *item)
+                                      const char *item, int64_t fence)
 {
     for (size_t i = 0; i < world->worker_count; i++) {
         struct sim_worker *worker = world->workers[i];
-        if (!strcmp(worker->job, job) && !strcmp(worker->step, step) && !strcmp(worker->item, item)) {
+        if ((!fence || worker->fence == fence) && !strcmp(worker->job, job) && !strcmp(worker->step, step) &&
+            !strcmp(worker->item, item) && !worker->dead) {
             return worker;
         }
     }
@@ -57,13 +59,15 @@ void sim_worker_free(struct sim_world *world, struct sim_worker *worker)
 static void check_start(struct sim_world *world, const struct cm_start *start)
 {
     const struct cm_instance *instance = instance_of(world, start->instance);
+    size_t self = sim_index_of(world, world->self);
     int same = 0, all = 0;
-    if (find_worker(world, start->job, start->step, start->item)) {
+    const struct sim_worker *other = find_worker(world, start->job, start->step, start->item, 0);
+    if (other && !other->stale && sim_owns(world, start->job)) {
         sim_fail(world, "%s/%s starts while another attempt of it is alive", start->step, start->item);
     }
     for (size_t i = 0; i < world->worker_count; i++) {
         const struct sim_worker *worker = world->workers[i];
-        int counts = !worker->orphan && !worker->forgotten;
+        int counts = !worker->orphan && !worker->forgotten && !worker->dead && worker->daemon == self;
         all += counts;
         same += counts && !strcmp(worker->instance, start->instance);
     }
@@ -73,7 +77,7 @@ static void check_start(struct sim_world *world, const struct cm_start *start)
     if (!instance || !*start->instance) {
         return;
     }
-    int64_t *last = &world->last_start_ms[instance - world->plan->instances];
+    int64_t *last = &world->self->last_start_ms[instance - world->plan->instances];
     if (same >= instance->limit) {
         sim_fail(world, "%s: %d attempts at once, its limit is %d", start->instance, same + 1, instance->limit);
     }
@@ -128,7 +132,8 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
 {
     const struct cm_instance *instance = instance_of(world, start->instance);
     const struct cm_task_row *row = sim_oracle_task(world->oracle, start->job, start->step, start->item);
-    if (!row || row->state != CM_TASK_RUNNING || row->fence != start->fence) {
+    int owns = sim_owns(world, start->job);
+    if (owns && (!row || row->state != CM_TASK_RUNNING || row->fence != start->fence)) {
         sim_fail(world, "%s/%s starts before its claim is durable", start->step, start->item);
     }
     check_start(world, start);
@@ -144,6 +149,8 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
     worker->upload = cm_strdup("");
     worker->fence = start->fence;
     worker->stage = cm_pipeline_step(world->plan->pipeline, start->step)->stage;
+    worker->daemon = sim_index_of(world, world->self);
+    worker->stale = !owns;
     worker->phase = SIM_WORK;
     worker->at_ms = world->now.utc_ms + 1 + sim_below(&world->random, world->calm ? 500 : 20000);
     world->workers = cm_grow(world->workers, &world->worker_room, world->worker_count, sizeof(struct sim_worker *));
@@ -245,11 +252,19 @@ static void tell(struct sim_world *world, struct sim_worker *worker, struct cm_d
     sim_say(world, "%s  %s/%s/%s#%lld %s: %s %s scope %d%s", worker->orphan ? "(unheard)" : "done", worker->job + 24,
             worker->step, worker->item, (long long)worker->fence, worker->op, cm_outcome_name(done->outcome),
             cm_reason_name(done->reason), done->scope, done->found == CM_ABSENT ? " absent" : "");
+    if (!worker->orphan && sim_hears_ms(world, world->self) > world->now.utc_ms) {
+        worker->phase = SIM_ENDING; /* in the socket until its daemon runs again */
+        worker->at_ms = sim_hears_ms(world, world->self);
+        worker->done = done;
+        free(task);
+        return;
+    }
     if (!worker->orphan) {
         if (done->outcome == CM_OK) {
             sim_oracle_answer(world->oracle, task, worker->fence, done->children, done->child_count);
         }
-        cm_engine_attempt_done(world->engine, world->now, worker->job, worker->step, worker->item, worker->fence, done);
+        cm_engine_attempt_done(world->self->engine, sim_now(world), worker->job, worker->step, worker->item,
+                               worker->fence, done);
         if (!world->calm && sim_chance(&world->random, 50)) {
             tell_later(world, worker, done);
         }
@@ -267,7 +282,7 @@ static void ask_sending(struct sim_world *world, struct sim_worker *worker)
     worker->at_ms = INT64_MAX;
     worker->number = ++world->number;
     if (!worker->orphan) {
-        cm_engine_sending(world->engine, world->now, worker->job, worker->step, worker->item, worker->fence,
+        cm_engine_sending(world->self->engine, sim_now(world), worker->job, worker->step, worker->item, worker->fence,
                           worker->number);
     }
 }
@@ -281,8 +296,8 @@ static void ask_save(struct sim_world *world, struct sim_worker *worker)
     worker->at_ms = INT64_MAX;
     worker->number = ++world->number;
     if (!worker->orphan) {
-        cm_engine_save(world->engine, world->now, worker->job, worker->step, worker->item, worker->fence, "upload",
-                       worker->upload, worker->number);
+        cm_engine_save(world->self->engine, sim_now(world), worker->job, worker->step, worker->item, worker->fence,
+                       "upload", worker->upload, worker->number);
     }
 }
 
@@ -386,8 +401,26 @@ static void end_work(struct sim_world *world, struct sim_worker *worker)
     tell(world, worker, done);
 }
 
+/* Its end was said while its daemon was frozen. */
+static void tell_at_last(struct sim_world *world, struct sim_worker *worker)
+{
+    struct cm_done *done = worker->done;
+    worker->done = NULL;
+    tell(world, worker, done);
+}
+
 void sim_worker_step(struct sim_world *world, struct sim_worker *worker)
 {
+    world->self = &world->daemons[worker->daemon];
+    int64_t hears_ms = worker->orphan ? 0 : sim_hears_ms(world, world->self);
+    if (hears_ms > world->now.utc_ms && worker->phase != SIM_POSTING && worker->phase != SIM_ENDING) {
+        worker->at_ms = hears_ms; /* what it has to say, nobody hears yet */
+        return;
+    }
+    if (worker->phase == SIM_ENDING) {
+        tell_at_last(world, worker);
+        return;
+    }
     if (worker->killed) {
         struct cm_done *done = cm_done_new(CM_OUTCOME_CANCELLED);
         tell(world, worker, done);
@@ -415,9 +448,8 @@ void sim_worker_step(struct sim_world *world, struct sim_worker *worker)
 
 void sim_worker_answer(struct sim_world *world, const struct cm_action *answer)
 {
-    struct sim_worker *worker = find_worker(world, answer->job, answer->step, answer->item);
-    if (!worker || worker->fence != answer->fence || worker->number != answer->number || worker->orphan ||
-        worker->killed) {
+    struct sim_worker *worker = find_worker(world, answer->job, answer->step, answer->item, answer->fence);
+    if (!worker || worker->number != answer->number || worker->orphan || worker->killed) {
         return;
     }
     sim_say(world, "answer %s/%s#%lld: %s", worker->step, worker->item, (long long)worker->fence,
@@ -435,8 +467,8 @@ void sim_worker_answer(struct sim_world *world, const struct cm_action *answer)
 /* It may still finish before the kill reaches it. */
 void sim_worker_kill(struct sim_world *world, const struct cm_action *kill)
 {
-    struct sim_worker *worker = find_worker(world, kill->job, kill->step, kill->item);
-    if (!worker || worker->fence != kill->fence || worker->orphan) {
+    struct sim_worker *worker = find_worker(world, kill->job, kill->step, kill->item, kill->fence);
+    if (!worker || worker->orphan) {
         return;
     }
     worker->forgotten |= strstr(kill->text, "another daemon") != NULL;
@@ -446,11 +478,28 @@ void sim_worker_kill(struct sim_world *world, const struct cm_action *kill)
     }
 }
 
-/* The daemon makes sure that nothing of that attempt is left. */
+static int is_attempt_of(const struct sim_worker *worker, const char *job, const char *step, const char *item)
+{
+    return !strcmp(worker->job, job) && !strcmp(worker->step, step) && !strcmp(worker->item, item);
+}
+
+/* The daemon makes sure that nothing of that attempt is left. Another one's worker dies, too, and
+ * that one hears of it. */
 void sim_worker_gone(struct sim_world *world, const char *job, const char *step, const char *item, int64_t fence)
 {
-    struct sim_worker *worker = find_worker(world, job, step, item);
-    if (worker && worker->fence <= fence) {
-        sim_worker_free(world, worker);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        struct sim_worker *worker = world->workers[i];
+        if (worker->fence > fence || !is_attempt_of(worker, job, step, item)) {
+            continue;
+        }
+        if (worker->orphan || world->self == &world->daemons[worker->daemon]) {
+            sim_worker_free(world, worker);
+            i--;
+            continue;
+        }
+        worker->dead = 1;
+        worker->killed |= worker->phase != SIM_ENDING;
+        worker->at_ms = worker->phase == SIM_ENDING ? worker->at_ms : world->now.utc_ms;
+        worker->phase = worker->phase == SIM_ENDING ? SIM_ENDING : SIM_WORK;
     }
 }

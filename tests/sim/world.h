@@ -15,6 +15,10 @@
 #include "tests/sim/run.h"
 #include "tests/sim/store.h"
 
+#define SIM_DAEMONS_MAX 3
+#define SIM_BOOTS_MAX 4096
+#define SIM_LEASE_MS 10000
+
 enum sim_phase {
     SIM_WORK = 1, /* until it ends */
     SIM_SAVING,   /* waits for the answer to save */
@@ -29,6 +33,9 @@ struct sim_worker {
     char *upload; /* phased: id of the first phase */
     int64_t fence;
     int stage, builtin;
+    size_t daemon; /* whose it is */
+    int stale;     /* started by one that had lost the job already */
+    int dead;      /* another daemon made sure of that; its own will hear of it */
     enum sim_phase phase;
     int64_t at_ms;    /* when it goes on; INT64_MAX: waits for an answer */
     int64_t found_ms; /* find: the moment it looked */
@@ -50,6 +57,7 @@ struct sim_event {
     char *job, *step, *item;
     int64_t fence;
     size_t index;
+    size_t daemon;
     struct cm_done *done;
 };
 
@@ -58,28 +66,55 @@ struct sim_word {
     enum cm_applied how;
 };
 
+/* One clipmakerd. */
+struct sim_daemon {
+    struct cm_engine *engine;
+    int boot; /* number in its boot's name */
+    char boot_name[24];
+    int life;               /* counts its crashes: what the store says to an earlier one is not heard */
+    struct sim_word *words; /* the store's, on their way to the engine */
+    size_t word_count, word_room;
+    int64_t last_start_ms[32];
+    int loads_open;
+    int64_t skew_ms;         /* its boot clock before the world's */
+    int64_t beat_ms;         /* by the world's: when others last saw it alive */
+    int64_t frozen_until_ms; /* 0: it runs */
+    int stale;               /* it ran out of its lease and has not noticed */
+    int blind;               /* how often it still acts before it looks at the clock */
+};
+
+/* A set that the store has: whose it is, and the claim in it. */
+struct sim_sent {
+    size_t daemon;
+    int life;
+    int claim_boot; /* 0: none */
+    size_t claim_job;
+};
+
 struct sim_world {
     struct sim_random random;
     struct sim_plan *plan;
-    struct cm_engine *engine;
+    struct sim_daemon daemons[SIM_DAEMONS_MAX];
+    size_t daemon_count;
+    struct sim_daemon *self; /* the one that acts */
     struct sim_store *store;
     struct sim_oracle *oracle;
     struct sim_platform *platform;
     struct cm_now now;
     int boot, calm, verbose, store_away;
-    char boot_name[24];
     struct sim_worker **workers;
     size_t worker_count, worker_room;
     struct sim_event **events;
     size_t event_count, event_room;
-    struct sim_word *words; /* the store's, on their way to the engine */
-    size_t word_count, word_room;
-    struct cm_index starts; /* instance → time of its last start */
-    int64_t last_start_ms[32];
+    struct sim_sent *sent; /* in the order of the store's queue */
+    size_t sent_count, sent_room;
+    struct sim_loading **loadings; /* every one that was asked for */
+    size_t loading_count, loading_room;
+    int claims[SIM_JOBS_MAX]; /* boots that own the jobs, as far as is durable; 0: none */
+    char over[SIM_BOOTS_MAX]; /* boots that somebody called over, or that died */
     uint64_t number;
-    size_t steps, crashes, attempts, sets;
+    size_t steps, crashes, attempts, sets, takeovers, fences;
     size_t torn, survived; /* sets in the middle of a commit at a crash, and those that are there after it */
-    int loads_open;
     jmp_buf failed;
     char failure[512];
 };
@@ -101,6 +136,25 @@ void sim_load(struct sim_world *world, const char *job);
 int sim_advance(struct sim_world *world); /* to the next thing that happens; 0: nothing ever will */
 void sim_event_free(struct sim_event *event);
 struct sim_event *sim_event_add(struct sim_world *world, int kind, int64_t at_ms);
+
+/* A set that is not the engine's. */
+void sim_apply(struct sim_world *world, struct cm_change_set *set);
+void sim_new_engine(struct sim_world *world);
+void sim_set_time(struct sim_world *world, int64_t utc_ms);
+struct cm_now sim_now(const struct sim_world *world); /* by the clocks of the one that acts */
+
+/* cluster.c: several daemons on one store */
+void sim_cluster_begin(struct sim_world *world, uint64_t seed);
+void sim_cluster_chaos(struct sim_world *world); /* chooses who acts next */
+void sim_cluster_crash(struct sim_world *world); /* only the one that acts */
+void sim_cluster_calm(struct sim_world *world);  /* each wakes, looks at the clock and at the others */
+int sim_cluster_may_act(struct sim_world *world);
+void sim_cluster_beat(struct sim_world *world);
+void sim_cluster_take(struct sim_world *world, const char *job); /* whoever has it: it is over */
+size_t sim_index_of(const struct sim_world *world, const struct sim_daemon *daemon);
+int sim_owns(const struct sim_world *world, const char *job); /* the one that acts, durably */
+/* The moment at which this daemon hears what happens now. */
+int64_t sim_hears_ms(const struct sim_world *world, const struct sim_daemon *daemon);
 
 /* worker.c */
 void sim_worker_start(struct sim_world *world, const struct cm_start *start);

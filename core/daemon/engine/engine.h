@@ -134,6 +134,8 @@ void cm_engine_configure(struct cm_engine *engine, const struct cm_engine_config
 void cm_engine_load(struct cm_engine *engine, enum cm_table table, const void *row);
 void cm_engine_recover(struct cm_engine *engine, struct cm_now now);
 
+/* What is remembered of a job that was just claimed anew is old: forgotten, before it is loaded. */
+void cm_engine_forget_job(struct cm_engine *engine, struct cm_now now, const char *job);
 /* This daemon may have been silent for longer than its lease: whatever it had may be somebody
  * else's by now. Every job is forgotten, its attempts are to be killed, nothing decided before is
  * done any more; from here on it acts as `boot`, which owns nothing yet. */

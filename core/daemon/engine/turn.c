@@ -305,6 +305,14 @@ static void revoke_actions(struct cm_engine *engine)
     engine->action_count = kept;
 }
 
+void cm_engine_forget_job(struct cm_engine *engine, struct cm_now now, const char *id)
+{
+    struct cm_job *job = cm_index_get(&engine->jobs, id);
+    if (job) {
+        cm_engine_forget(engine, now, job, 0);
+    }
+}
+
 void cm_engine_fence(struct cm_engine *engine, struct cm_now now, const char *boot)
 {
     revoke_actions(engine);
