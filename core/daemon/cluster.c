@@ -55,6 +55,10 @@ struct cm_cluster {
     int64_t beat;        /* as the store has it */
     uint64_t beat_set;   /* on its way; 0: none */
     int64_t beat_sent_boot_ms, valid_until_boot_ms;
+    uint64_t announce_set; /* the first word of this boot, on its way; 0: said */
+    int proving;           /* that took too long: nothing begins before a beat that did not */
+    int held_back;         /* all is loaded, and `loaded` waits for that beat */
+    int again;             /* the first scan failed: once more */
     int scanning;
     struct seen *seen;
     size_t seen_count, seen_room;
@@ -131,6 +135,8 @@ static void announce(struct cm_cluster *cluster)
     struct cm_change_set *set = cm_daemon_own_set(cluster->daemon);
     cluster->beat = 0;
     cluster->beat_set = 0;
+    cluster->announce_set = set->id;
+    cluster->proving = cluster->held_back = cluster->again = 0;
     cluster->valid_until_boot_ms = cm_boot_ms() + lease_ms(cluster);
     put_boot(cluster, set, 0, 0);
     cm_daemon_hand_over(cluster->daemon, &set, 1);
@@ -182,25 +188,55 @@ static void fence(struct cm_cluster *cluster, const char *why)
 
 int cm_cluster_may_act(struct cm_cluster *cluster)
 {
-    if (!cluster->shared || cm_boot_ms() < cluster->valid_until_boot_ms) {
+    int owns_nothing = cluster->announce_set || cluster->proving;
+    if (!cluster->shared || owns_nothing || cm_boot_ms() < cluster->valid_until_boot_ms) {
         return 1;
     }
     fence(cluster, _("the lease of this daemon may be over, for it was stopped or the store was away"));
     return 0;
 }
 
-void cm_cluster_applied(struct cm_cluster *cluster, uint64_t set, enum cm_applied how)
+/* The store was away for so long that the lease is over before it began: nothing is ours yet. */
+static void announced(struct cm_cluster *cluster)
 {
-    if (set != cluster->beat_set || how == CM_APPLIED_UNAVAILABLE) {
-        return;
+    cluster->announce_set = 0;
+    cluster->proving = cm_boot_ms() >= cluster->valid_until_boot_ms - lease_ms(cluster) / 2;
+    if (cluster->proving) {
+        send_beat(cluster);
     }
-    cluster->beat_set = 0;
+}
+
+static void beaten(struct cm_cluster *cluster, enum cm_applied how)
+{
     if (how == CM_APPLIED_NOT) {
         fence(cluster, _("another daemon found this one silent and called it over"));
-    } else if (how == CM_APPLIED) {
-        cluster->beat++;
-        cluster->valid_until_boot_ms = cluster->beat_sent_boot_ms + lease_ms(cluster);
-    } /* unknown: the next scan shows */
+        return;
+    }
+    if (how != CM_APPLIED) {
+        return; /* unknown: the next scan shows */
+    }
+    cluster->beat++;
+    cluster->valid_until_boot_ms = cluster->beat_sent_boot_ms + lease_ms(cluster);
+    if (cluster->proving && cm_boot_ms() < cluster->valid_until_boot_ms) {
+        cluster->proving = 0;
+        if (cluster->held_back) {
+            cluster->held_back = 0;
+            cluster->loaded(cluster->arg, NULL);
+        }
+    }
+}
+
+void cm_cluster_applied(struct cm_cluster *cluster, uint64_t set, enum cm_applied how)
+{
+    if (!cluster->shared || how == CM_APPLIED_UNAVAILABLE) {
+        return;
+    }
+    if (set == cluster->announce_set) {
+        announced(cluster);
+    } else if (set == cluster->beat_set) {
+        cluster->beat_set = 0;
+        beaten(cluster, how);
+    }
 }
 
 /* ---- Others ---------------------------------------------------------------------------------- */
@@ -226,6 +262,7 @@ static void observe(struct cm_cluster *cluster, const struct cm_boot_row *row)
     }
     if (seen->row->beat != row->beat || seen->row->over != row->over) {
         seen->since_boot_ms = cm_boot_ms();
+        seen->settled = 0;
     }
     cm_row_free(CM_TABLE_BOOT, seen->row);
     seen->row = cm_row_copy(CM_TABLE_BOOT, row);
@@ -250,13 +287,19 @@ static int is_ours(const struct cm_cluster *cluster, const char *boot)
     return !strcmp(boot, cluster->daemon->boot);
 }
 
+/* Its process has ended, or never had a chance: nobody else opens a store that is not shared. */
+static int is_certainly_over(const struct cm_cluster *cluster, const struct cm_boot_row *row)
+{
+    return !cluster->shared ||
+           (!strcmp(row->place, cluster->place) && cm_place_is_left(cluster->daemon->state, row->id));
+}
+
 /* Silent for a lease and a half of our own time, or certainly ended. */
 static int is_silent(const struct cm_cluster *cluster, const struct seen *seen)
 {
     const struct cm_boot_row *row = seen->row;
     int64_t patience_ms = row->lease_ms + row->lease_ms / 2;
-    return cm_boot_ms() - seen->since_boot_ms >= patience_ms ||
-           (!strcmp(row->place, cluster->place) && cm_place_is_left(cluster->daemon->state, row->id));
+    return cm_boot_ms() - seen->since_boot_ms >= patience_ms || is_certainly_over(cluster, row);
 }
 
 /* Its jobs' files lie here, and nobody works on them. */
@@ -416,10 +459,11 @@ static int find_over(struct cm_cluster *cluster)
         if (is_ours(cluster, seen->row->id)) {
             continue;
         }
-        if (!seen->row->over && (!cluster->shared || is_silent(cluster, seen))) {
+        if (!seen->row->over && is_silent(cluster, seen)) {
             call_over(cluster, seen->row);
-            seen->row->over = seen->called = 1;
-            found = 1;
+            seen->called = 1;
+            seen->row->over = is_certainly_over(cluster, seen->row);
+            found = 1; /* one that was only silent may have beaten meanwhile: the next scan shows */
         } else if (seen->row->over && !seen->settled && !strcmp(seen->row->place, cluster->place)) {
             found = 1;
         }
@@ -446,7 +490,12 @@ static void on_first_load(void *arg, const char *error)
 {
     struct scan *scan = arg;
     struct cm_cluster *cluster = scan->cluster;
-    if (scan->generation == cluster->generation) {
+    if (scan->generation == cluster->generation && error && cluster->shared) {
+        cm_warn("the jobs could not be read: %s; once more", error);
+        cluster->again = 1;
+    } else if (scan->generation == cluster->generation && cluster->proving) {
+        cluster->held_back = 1;
+    } else if (scan->generation == cluster->generation) {
         cluster->loaded(cluster->arg, error);
     }
     free_scan(scan);
@@ -535,10 +584,16 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (!cm_cluster_may_act(cluster)) {
         return;
     }
+    if (cluster->announce_set) {
+        return;
+    }
     if (!cluster->beat_set) {
         send_beat(cluster);
     }
-    if (!cluster->scanning) {
+    if (cluster->again) {
+        cluster->again = 0;
+        begin_scan(cluster, 1, 1);
+    } else if (!cluster->scanning) {
         begin_scan(cluster, 0, 0);
     }
 }
