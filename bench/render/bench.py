@@ -84,7 +84,7 @@ class Bench:
         because that is even: `overlay` has no odd places, and would lay the logo one row off."""
         width = round(LOGO_SHARE * 1080)
         return (f"{picture}ass={self.work}/captions.ass:fontsdir={FONTS}[c];"
-                f"[1:v]scale={width}:-1,format=yuva420p,colorchannelmixer=aa={OPACITY}[w];"
+                f"[1:v]scale={width}:-1:out_color_matrix=bt709:out_range=tv,format=yuva420p,colorchannelmixer=aa={OPACITY}[w];"
                 f"[c][w]overlay={round(0.05 * 1080)}:{round(0.84 * 1920 - width / 2)}[v]")
 
     REFRAME = "crop=608:1080,scale=1080:1920:flags=bicubic,setsar=1"
@@ -113,7 +113,7 @@ class Bench:
         start = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y"]
         decode = pairs.run([*start, "-ss", START_S, "-t", LENGTH_S, "-i", self.source, "-an", "-f", "null", "-"])
         ready = pairs.run([*start, "-i", self.work / "ideal.mkv", "-an", "-f", "null", "-"])
-        coded = pairs.run([*start, "-i", self.work / "ideal.mkv", "-an", "-c:v", "libx264", "-preset", "veryfast",
+        coded = pairs.run([*start, "-r", FPS, "-i", self.work / "ideal.mkv", "-an", "-c:v", "libx264", "-preset", "veryfast",
                            "-crf", "20", *KEYS, self.work / "floor.mp4"])
         return {"cpu_s": decode["cpu_s"] + coded["cpu_s"] - ready["cpu_s"],
                 "wall_s": decode["wall_s"] + coded["wall_s"] - ready["wall_s"], "rss_mb": coded["rss_mb"]}
@@ -121,8 +121,9 @@ class Bench:
     # ---- What came out --------------------------------------------------------------------------
 
     def ssim(self, clip):
+        number = f"settb=1/{FPS},setpts=N"  # picture by picture: Matroska rounds times to milliseconds
         out = subprocess.run(["ffmpeg", "-nostdin", "-hide_banner", "-i", clip, "-i", self.work / "ideal.mkv", "-lavfi",
-                              "[0:v][1:v]ssim", "-an", "-f", "null", "-"], check=True, capture_output=True, text=True)
+                              f"[0:v]{number}[a];[1:v]{number}[b];[a][b]ssim", "-an", "-f", "null", "-"], check=True, capture_output=True, text=True)
         return float(re.search(r"SSIM .*All:([0-9.]+)", out.stderr).group(1))
 
     def video_bytes(self, clip):

@@ -172,22 +172,56 @@ void layer_paint(struct layer *layer, const struct stencil *stencil, uint32_t rg
     paint_chroma(layer, stencil, across, down, yuv, opacity);
 }
 
+/* A picture with transparency, 4:4:4, and where its corner lies. */
+struct sheet {
+    const uint8_t *const *planes;
+    const int *strides;
+    int width, height, x, y, opacity;
+};
+
+static int sheet_at(const struct sheet *sheet, int plane, int x, int y)
+{
+    return sheet->planes[plane][(ptrdiff_t)(y - sheet->y) * sheet->strides[plane] + x - sheet->x];
+}
+
+static void add_luma(struct layer *layer, const struct sheet *sheet, struct range across, int y)
+{
+    touch(&layer->rows[0], y, across.from, across.to);
+    for (int x = across.from; x < across.to; x++)
+        cover(layer, 0, x, y, sheet_at(sheet, 0, x, y), sheet_at(sheet, 3, x, y) * sheet->opacity / 255);
+}
+
+/* The mean of the four pixels that a chroma sample belongs to, each weighing as much as it covers. */
+static void add_chroma_sample(struct layer *layer, const struct sheet *sheet, struct range across, struct range down,
+                              int x, int y)
+{
+    int covered = 0, sum[3] = {0};
+    for (int i = 0; i < 4; i++) {
+        int column = 2 * x + i % 2, row = 2 * y + i / 2;
+        if (column < across.from || column >= across.to || row < down.from || row >= down.to)
+            continue;
+        int alpha = sheet_at(sheet, 3, column, row);
+        covered += alpha;
+        for (int plane = 1; plane < 3; plane++)
+            sum[plane] += alpha * sheet_at(sheet, plane, column, row);
+    }
+    for (int plane = 1; plane < 3 && covered > 0; plane++)
+        cover(layer, plane, x, y, (sum[plane] + covered / 2) / covered, (covered + 2) / 4 * sheet->opacity / 255);
+}
+
 void layer_add(struct layer *layer, const uint8_t *const planes[4], const int strides[4], int width, int height, int x,
                int y, int opacity)
 {
+    const struct sheet sheet = {planes, strides, width, height, x, y, opacity};
     struct range across = clipped(x, width, layer->rows[0].width), down = clipped(y, height, layer->rows[0].height);
-    for (int row = down.from; row < down.to && across.from < across.to; row++) {
-        touch(&layer->rows[0], row, across.from, across.to);
-        touch(&layer->rows[1], row / 2, across.from / 2, (across.to + 1) / 2);
-        for (int column = across.from; column < across.to; column++) {
-            int alpha = planes[3][(ptrdiff_t)(row - y) * strides[3] + column - x] * opacity / 255;
-            int planes_here = row % 2 == 0 && column % 2 == 0 ? 3 : 1;
-            for (int i = 0; i < planes_here; i++) {
-                int half = i > 0 ? 2 : 1;
-                cover(layer, i, column / half, row / half, planes[i][(ptrdiff_t)(row - y) * strides[i] + column - x],
-                      alpha);
-            }
-        }
+    if (across.from >= across.to)
+        return;
+    for (int row = down.from; row < down.to; row++)
+        add_luma(layer, &sheet, across, row);
+    for (int row = down.from / 2; row < (down.to + 1) / 2; row++) {
+        touch(&layer->rows[1], row, across.from / 2, (across.to + 1) / 2);
+        for (int column = across.from / 2; column < (across.to + 1) / 2; column++)
+            add_chroma_sample(layer, &sheet, across, down, column, row);
     }
 }
 
