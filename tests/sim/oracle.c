@@ -369,7 +369,7 @@ static const char *check_join(struct sim_oracle *oracle, const struct cm_task_ro
         for (size_t k = 0; k < tasks->room; k++) {
             const struct sim_seen *found = tasks->entries[k].value;
             const struct cm_task_row *other = found ? found->row : NULL;
-            if (!other || strcmp(other->job, task->job) || strcmp(other->step, before->name) ||
+            if (!other || strcmp(other->step, before->name) || strcmp(other->job, task->job) ||
                 !agree(before, other->item, step, task->item)) {
                 continue;
             }
@@ -606,7 +606,7 @@ static struct tally tally_step(const struct sim_oracle *oracle, const char *job,
     for (size_t k = 0; k < tasks->room; k++) {
         const struct sim_seen *found = tasks->entries[k].value;
         const struct cm_task_row *task = found ? found->row : NULL;
-        if (task && !strcmp(task->job, job) && !strcmp(task->step, step->name)) {
+        if (task && !strcmp(task->step, step->name) && !strcmp(task->job, job)) {
             tally.total++;
             tally.over += cm_task_is_over(task->state);
             tally.good += task->state == CM_TASK_SUCCEEDED || (task->state == CM_TASK_SKIPPED && step->optional);
