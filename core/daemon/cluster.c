@@ -570,10 +570,11 @@ static void begin_scan(struct cm_cluster *cluster, int full, int first)
     for (size_t i = 0; i < cluster->seen_count; i++) {
         cluster->seen[i].present = 0;
     }
-    for (int i = 0, count = scan->left; i < count; i++) {
-        struct cm_query query = {.table = tables[i], .unfinished = 1};
-        cm_store_query(cluster->daemon->store, &query, on_row, scan);
+    struct cm_query queries[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        queries[i] = (struct cm_query){.table = tables[i], .unfinished = 1};
     }
+    cm_store_query_all(cluster->daemon->store, queries, (size_t)scan->left, on_row, scan);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -73,10 +73,11 @@ void cm_loader_load(struct cm_daemon *daemon, const char *job, cm_loaded_fn load
     loading->loaded = loaded;
     loading->arg = arg;
     char *notes = job ? cm_format("task %s/", job) : NULL;
+    struct cm_query queries[TABLE_COUNT] = {0};
     for (size_t i = 0; i < TABLE_COUNT; i++) {
-        struct cm_query query = {.table = tables[i], .unfinished = !job};
-        query.job = tables[i] == CM_TABLE_NOTE ? notes : job;
-        cm_store_query(daemon->store, &query, on_row, loading);
+        queries[i] = (struct cm_query){.table = tables[i], .unfinished = !job};
+        queries[i].job = tables[i] == CM_TABLE_NOTE ? notes : job;
     }
+    cm_store_query_all(daemon->store, queries, TABLE_COUNT, on_row, loading);
     free(notes);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ enum {
     RACES = 10000,
     RACES_AT_ONCE = 250,
     OPENINGS = 6,
+    LOOKS = 1000,
 };
 
 #define S(text) ((char *)(uintptr_t)(text))
@@ -122,7 +124,7 @@ static void list_row(void *arg, enum cm_table table, const void *row, const char
     struct listing *listing = arg;
     assert_null(error);
     if (!row) {
-        listing->ended = 1;
+        listing->ended++;
         return;
     }
     const struct cm_row_type *type = cm_row_type(table);
@@ -141,7 +143,7 @@ static size_t count_rows(struct bench *bench, const struct cm_query *query)
     struct listing listing = {0};
     cm_store_query(bench->store, query, list_row, &listing);
     drain(bench);
-    assert_true(listing.ended);
+    assert_int_equal(listing.ended, 1);
     cm_text_free(&listing.text);
     return listing.rows;
 }
@@ -352,6 +354,61 @@ static void test_any_isolation_of_the_database_will_do(void **state)
     race_for_keys("repeatable read");
     race_for_keys("serializable");
     assert_int_equal(postgres_server_ask("SELECT count(*) FROM job"), 300);
+}
+
+struct mover {
+    const char *url;
+    atomic_int stop;
+    uint64_t moves;
+};
+
+/* Another daemon, whose sets take a row out of one table and put one into another. */
+static void *move_to_and_fro(void *arg)
+{
+    struct mover *mover = arg;
+    struct bench bench;
+    struct cm_claim_row claim = {S("J"), S("one")};
+    struct cm_note_row note = {S("task J/stt"), S("n"), S("")};
+    open_bench(&bench, mover->url);
+    while (!mover->stop) {
+        struct cm_change_set *set = new_set(&bench);
+        int even = bench.next_id % 2 == 0;
+        (even ? cm_change_put : cm_change_delete)(set, CM_TABLE_CLAIM, &claim);
+        (even ? cm_change_delete : cm_change_put)(set, CM_TABLE_NOTE, &note);
+        hand_over(&bench, set);
+        drain(&bench);
+    }
+    mover->moves = bench.next_id;
+    close_bench(&bench);
+    return NULL;
+}
+
+/* fsck looks at many tables, and others write meanwhile. */
+static void test_questions_side_by_side_see_one_moment(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct mover mover = {.url = postgres_server_url()};
+    pthread_t thread;
+    const struct cm_query both[] = {{.table = CM_TABLE_CLAIM}, {.table = CM_TABLE_NOTE}};
+    int seen[2] = {0, 0};
+    open_bench(&bench, mover.url);
+    assert_int_equal(pthread_create(&thread, NULL, move_to_and_fro, &mover), 0);
+    while (postgres_server_ask("SELECT (SELECT count(*) FROM claim) + (SELECT count(*) FROM note)") == 0)
+        continue;
+    for (int round = 0; round < LOOKS; round++) {
+        struct listing listing = {0};
+        cm_store_query_all(bench.store, both, 2, list_row, &listing);
+        drain(&bench);
+        assert_int_equal(listing.ended, 2);
+        assert_int_equal(listing.rows, 1);
+        seen[cm_starts_with(listing.text.bytes, "claim")]++;
+        cm_text_free(&listing.text);
+    }
+    mover.stop = 1;
+    pthread_join(thread, NULL);
+    assert_true(seen[0] > 0 && seen[1] > 0);
+    close_bench(&bench);
 }
 
 /* ---- The same sets to the memory store ------------------------------------------------------- */
@@ -567,11 +624,17 @@ static void test_many_begin_on_an_empty_database(void **state)
 #define ON_EMPTY(test) cmocka_unit_test_setup(test, setup)
 
 static const struct CMUnitTest tests[] = {
-    ON_EMPTY(test_many_begin_on_an_empty_database), ON_EMPTY(test_a_cut_around_a_commit_is_settled_exactly),
-    ON_EMPTY(test_completion_and_reaper_race),      ON_EMPTY(test_any_isolation_of_the_database_will_do),
-    ON_EMPTY(test_random_sets_end_as_in_memory),    ON_EMPTY(test_text_that_is_no_text),
-    ON_EMPTY(test_the_owner_never_waits),           ON_EMPTY(test_a_database_of_another_encoding_is_refused),
-    ON_EMPTY(test_two_clipmakers_in_one_database),  ON_EMPTY(test_a_schema_that_is_not_there),
+    ON_EMPTY(test_many_begin_on_an_empty_database),
+    ON_EMPTY(test_a_cut_around_a_commit_is_settled_exactly),
+    ON_EMPTY(test_completion_and_reaper_race),
+    ON_EMPTY(test_any_isolation_of_the_database_will_do),
+    ON_EMPTY(test_questions_side_by_side_see_one_moment),
+    ON_EMPTY(test_random_sets_end_as_in_memory),
+    ON_EMPTY(test_text_that_is_no_text),
+    ON_EMPTY(test_the_owner_never_waits),
+    ON_EMPTY(test_a_database_of_another_encoding_is_refused),
+    ON_EMPTY(test_two_clipmakers_in_one_database),
+    ON_EMPTY(test_a_schema_that_is_not_there),
 };
 
 static void test_postgres_is_absent(void **state)

@@ -666,18 +666,18 @@ static void copy_row(void *arg, enum cm_table table, const void *row, const char
     }
 }
 
-/* What is checked is a copy of the rows as they stand at this moment: the store answers queries in
- * the order in which they come, and nothing is handed over between these. */
+/* What is checked is a copy of the rows as they stand at one moment. */
 static void do_fsck(struct cm_client *client)
 {
     struct errand *errand = errand_new(client);
     errand->list = json_object_new_array();
     errand->copy = cm_store_memory_open(no_word, NULL);
     errand->left = CM_TABLE_COUNT_PLUS_1 - 1;
-    for (int table = 1; table < CM_TABLE_COUNT_PLUS_1; table++) {
-        struct cm_query query = {.table = (enum cm_table)table};
-        cm_store_query(errand->daemon->store, &query, copy_row, errand);
+    struct cm_query queries[CM_TABLE_COUNT_PLUS_1] = {0};
+    for (enum cm_table table = CM_TABLE_PIPELINE; table < CM_TABLE_COUNT_PLUS_1; table++) {
+        queries[table].table = table;
     }
+    cm_store_query_all(errand->daemon->store, queries + CM_TABLE_PIPELINE, (size_t)errand->left, copy_row, errand);
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */

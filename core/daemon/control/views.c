@@ -106,10 +106,11 @@ void cm_view_job(struct cm_daemon *daemon, const char *job, int whole, cm_view_f
     gathering->left = (int)count;
     gathering->done = done;
     gathering->arg = arg;
+    struct cm_query queries[6] = {0};
     for (size_t i = 0; i < count; i++) {
-        struct cm_query query = {.table = tables[i], .job = job};
-        cm_store_query(daemon->store, &query, on_row, gathering);
+        queries[i] = (struct cm_query){.table = tables[i], .job = job};
     }
+    cm_store_query_all(daemon->store, queries, count, on_row, gathering);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */

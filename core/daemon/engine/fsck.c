@@ -93,8 +93,10 @@ static void reverse(struct rows *rows)
 static int read_all(struct check *check, struct cm_store *store)
 {
     check->unread = CM_TABLE_COUNT_PLUS_1 - 1;
+    struct cm_query queries[CM_TABLE_COUNT_PLUS_1] = {0};
     for (enum cm_table table = CM_TABLE_PIPELINE; table < CM_TABLE_COUNT_PLUS_1; table++)
-        cm_store_query(store, &(struct cm_query){.table = table}, take_row, check);
+        queries[table].table = table;
+    cm_store_query_all(store, queries + CM_TABLE_PIPELINE, CM_TABLE_COUNT_PLUS_1 - CM_TABLE_PIPELINE, take_row, check);
     cm_store_drain(store, READ_TIMEOUT_MS);
     if (check->unread > 0) {
         check->abandoned = 1;

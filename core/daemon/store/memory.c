@@ -398,10 +398,12 @@ static void memory_apply(struct cm_store *store, struct cm_change_set **sets, si
         work(memory, memory->pending);
 }
 
-static void memory_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg)
+static void memory_query(struct cm_store *store, const struct cm_query *queries, size_t count, cm_store_row_fn row,
+                         void *arg)
 {
     struct memory *memory = memory_of(store);
-    cm_inbox_add_query(&memory->inbox, query, row, arg);
+    for (size_t i = 0; i < count; i++)
+        cm_inbox_add_query(&memory->inbox, &queries[i], row, arg);
     work(memory, 0);
 }
 

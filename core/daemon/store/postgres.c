@@ -338,9 +338,11 @@ static int postgres_commit(struct cm_store_thread *thread)
 
 /* ---- Queries --------------------------------------------------------------------------------- */
 
+/* A query and where its rows go; queries that came side by side are answered from one snapshot. */
 struct asking {
-    struct postgres_store *self;
+    struct cm_outbox *done;
     const struct cm_asked *asked;
+    size_t *ended; /* how many of them have all their rows */
 };
 
 static void take_rows(void *arg, const PGresult *result)
@@ -357,33 +359,48 @@ static void take_rows(void *arg, const PGresult *result)
             else
                 cm_row_text(field, value);
         }
-        cm_outbox_row(&asking->self->thread.done, asking->asked, row);
+        cm_outbox_row(asking->done, asking->asked, row);
     }
+    cm_outbox_end(asking->done, asking->asked, NULL);
+    ++*asking->ended;
 }
 
-static int ask(struct postgres_store *self, const struct cm_asked *asked)
+static void ask(struct postgres_store *self, const struct asking *asking)
 {
-    const struct cm_query *query = &asked->query;
-    struct asking asking = {self, asked};
+    const struct cm_query *query = &asking->asked->query;
     char limit[24];
     snprintf(limit, sizeof limit, "%lld", (long long)(query->limit > 0 ? query->limit : INT64_MAX));
     const char *const values[] = {query->job, query->owner, query->request_key, query->before, limit};
     char *lite = cm_sql_query_text(query), *text = cm_session_text(lite, "::bigint");
-    cm_session_send(self->session, text, 5, values, take_rows, &asking, sizeof asking);
+    cm_session_send(self->session, text, 5, values, take_rows, asking, sizeof *asking);
     free(text);
     free(lite);
+}
+
+/* Asks all that stand at the head of the queue side by side; how many they are. 0, or -1: trouble. */
+static int ask_all(struct postgres_store *self, size_t *count, size_t *ended)
+{
+    const struct cm_inbox_item *item = self->thread.work.first;
+    cm_session_send(self->session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, NULL, 0);
+    for (*count = 0; item && !item->set; item = item->next, ++*count)
+        ask(self, &(struct asking){&self->thread.done, &item->asked, ended});
+    cm_session_send(self->session, "COMMIT", 0, NULL, NULL, NULL, 0);
     return cm_session_run(self->session);
 }
 
 static void postgres_answer(struct cm_store_thread *thread)
 {
     struct postgres_store *self = postgres_of(thread);
-    const struct cm_asked *asked = &self->thread.work.first->asked;
-    int failed = cm_session_connect(self->session) != 0 || ask(self, asked) != 0;
-    cm_outbox_end(&self->thread.done, asked, failed ? cm_session_trouble(self->session) : NULL);
+    size_t count = 0, ended = 0;
+    int failed = cm_session_connect(self->session) != 0;
+    failed = ask_all(self, &count, &ended) != 0 || failed;
+    for (size_t i = 0; i < count; i++) {
+        if (i >= ended)
+            cm_outbox_end(&self->thread.done, &self->thread.work.first->asked, cm_session_trouble(self->session));
+        cm_inbox_drop_first(&self->thread.work);
+    }
     if (failed)
         cm_session_roll_back(self->session);
-    cm_inbox_drop_first(&self->thread.work);
 }
 
 /* ---- Birth and end --------------------------------------------------------------------------- */

@@ -101,7 +101,13 @@ void cm_store_apply(struct cm_store *store, struct cm_change_set **sets, size_t 
 
 void cm_store_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg)
 {
-    store->ops->query(store, query, row, arg);
+    store->ops->query(store, query, 1, row, arg);
+}
+
+void cm_store_query_all(struct cm_store *store, const struct cm_query *queries, size_t count, cm_store_row_fn row,
+                        void *arg)
+{
+    store->ops->query(store, queries, count, row, arg);
 }
 
 int cm_store_fd(struct cm_store *store)

@@ -95,8 +95,8 @@ struct cm_store;
 struct cm_store_ops {
     /* Takes ownership of the sets. */
     void (*apply)(struct cm_store *store, struct cm_change_set **sets, size_t count);
-    /* Rows arrive from cm_store_dispatch, after all sets applied before are visible. */
-    void (*query)(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg);
+    /* Rows arrive from cm_store_dispatch, after all sets applied before are visible; all as of one moment. */
+    void (*query)(struct cm_store *store, const struct cm_query *queries, size_t count, cm_store_row_fn row, void *arg);
     /* Readable when dispatch has something to deliver; -1: poll (memory). */
     int (*fd)(struct cm_store *store);
     /* Delivers completions on the caller's thread. Never blocks. */
@@ -121,6 +121,9 @@ struct cm_store *cm_store_open(const char *url, cm_store_applied_fn applied, voi
 int cm_store_may_be_shared(const char *url);
 void cm_store_apply(struct cm_store *store, struct cm_change_set **sets, size_t count);
 void cm_store_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg);
+/* Several, answered one after the other as of one moment, whoever else writes meanwhile. */
+void cm_store_query_all(struct cm_store *store, const struct cm_query *queries, size_t count, cm_store_row_fn row,
+                        void *arg);
 int cm_store_fd(struct cm_store *store);
 void cm_store_dispatch(struct cm_store *store);
 int cm_store_drain(struct cm_store *store, int64_t timeout_ms);

@@ -123,11 +123,15 @@ static void thread_apply(struct cm_store *store, struct cm_change_set **sets, si
     pthread_mutex_unlock(&self->mutex);
 }
 
-static void thread_query(struct cm_store *store, const struct cm_query *query, cm_store_row_fn row, void *arg)
+static void thread_query(struct cm_store *store, const struct cm_query *queries, size_t count, cm_store_row_fn row,
+                         void *arg)
 {
     struct cm_store_thread *self = thread_of(store);
+    struct cm_inbox fresh = {0};
+    for (size_t i = 0; i < count; i++)
+        cm_inbox_add_query(&fresh, &queries[i], row, arg);
     pthread_mutex_lock(&self->mutex);
-    cm_inbox_add_query(&self->inbox, query, row, arg);
+    cm_inbox_move(&self->inbox, &fresh);
     pthread_cond_signal(&self->wake);
     pthread_mutex_unlock(&self->mutex);
 }

@@ -20,7 +20,8 @@ struct cm_store_backend {
     /* Commits some of the sets at the head of thread->work (there is one at least), tells thread->done of
      * each and drops it. -1: nothing was written, and thread->done has the notice; it is tried again. */
     int (*commit)(struct cm_store_thread *thread);
-    /* Answers the query at the head of thread->work: rows and their end go to thread->done. */
+    /* Answers the query at the head of thread->work, or with it those right behind: rows and their ends go to
+     * thread->done. */
     void (*answer)(struct cm_store_thread *thread);
     void (*release)(struct cm_store_thread *thread); /* frees all that is the backend's; on the owner's thread */
 };
