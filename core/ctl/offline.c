@@ -12,6 +12,7 @@
 #include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/message.h"
+#include "core/common/options.h"
 #include "core/common/text.h"
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
@@ -19,6 +20,7 @@
 #include "core/daemon/store/store.h"
 
 #define POLL_MS 1000
+#define STORE_MAX_BYTES 65536
 
 /* One query under way. */
 struct reading {
@@ -28,17 +30,26 @@ struct reading {
     char *error;
 };
 
-static char *store_path(const char *state)
+/* The address of the state folder's store, or a reference to it: as the daemon noted it, else of its own file. NULL:
+ * there is none. */
+static char *store_of(const char *state)
 {
-    return cm_path_join(state, "store.sqlite");
+    size_t count;
+    char *noted = cm_path_join(state, "store"), *own = cm_path_join(state, "store.sqlite");
+    char *store = cm_file_read(noted, STORE_MAX_BYTES, &count);
+    if (!store && cm_file_bytes(own) >= 0)
+        store = cm_format("sqlite:%s", own);
+    free(noted);
+    free(own);
+    return store;
 }
 
 char *cm_offline_state(const struct cm_where *where)
 {
     char *state = where->state ? cm_path_absolute(where->state) : cm_place(CM_PLACE_STATE);
-    char *store = store_path(state);
+    char *store = store_of(state);
     /* A socket that nobody serves is left behind when a daemon is killed. */
-    int offline = !where->socket && cm_file_bytes(store) >= 0 && !cm_client_answers(where);
+    int offline = !where->socket && store && !cm_client_answers(where);
     free(store);
     if (!offline) {
         free(state);
@@ -57,14 +68,16 @@ static void no_word(void *arg, uint64_t set, enum cm_applied how, const char *wo
 
 static struct cm_store *open_store(const char *state, int *status)
 {
-    char *path = store_path(state), *url = cm_format("sqlite:%s", path), *error = NULL;
-    struct cm_store *store = cm_store_open(url, no_word, NULL, &error);
+    char *noted = store_of(state), *error = NULL;
+    const char *address = noted ? noted : "";
+    char *url = cm_secret_is_reference(address) ? cm_secret_resolve(address, &error) : cm_strdup(address);
+    struct cm_store *store = url ? cm_store_open(url, no_word, NULL, &error) : NULL;
     if (!store) {
         *status = cm_ctl_fail(EX_TEMPFAIL, "%s", error);
     }
     free(error);
     free(url);
-    free(path);
+    free(noted);
     return store;
 }
 

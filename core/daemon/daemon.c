@@ -27,6 +27,7 @@
 #include "core/daemon/loader.h"
 #include "core/daemon/notes.h"
 #include "core/daemon/notify.h"
+#include "core/daemon/place.h"
 #include "core/daemon/reload.h"
 #include "core/daemon/run/attempts.h"
 #include "core/daemon/run/leftovers.h"
@@ -414,6 +415,11 @@ static char *make_parts(struct cm_daemon *daemon, const char *program, int *stat
     if (!daemon->store) {
         *status = errno == EAGAIN ? EX_TEMPFAIL : EX_CONFIG;
         return error;
+    }
+    const char *store = daemon->is_private ? "sqlite:" : daemon->config->settings.store;
+    if (cm_place_note_store(daemon->state, store) != 0) {
+        cm_warn("%s/store cannot be written (%s): without a daemon clipmaker does not find the jobs", daemon->state,
+                strerror(errno));
     }
     daemon->pauses = CM_PAUSE_LOADING;
     struct cm_engine_config engine = cm_config_engine(daemon->config, daemon->boot, daemon->seed);

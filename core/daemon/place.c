@@ -16,6 +16,7 @@
 #include "core/common/units.h"
 
 #define ID_LENGTH 36
+#define STORE_MAX_BYTES 65536
 
 static char *read_id(const char *path)
 {
@@ -52,6 +53,21 @@ char *cm_place_id(const char *state)
     }
     free(path);
     return id;
+}
+
+int cm_place_note_store(const char *state, const char *store)
+{
+    size_t count;
+    char *path = cm_path_join(state, "store"), *before = cm_file_read(path, STORE_MAX_BYTES, &count);
+    int failed = 0;
+    if (!strcmp(store, "sqlite:")) {
+        failed = before && unlink(path) != 0;
+    } else if (!before || strcmp(before, store) != 0) {
+        failed = cm_file_write(path, store, strlen(store)) != 0;
+    }
+    free(before);
+    free(path);
+    return failed ? -1 : 0;
 }
 
 static char *lock_path(const char *state, const char *boot)

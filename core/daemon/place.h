@@ -7,6 +7,9 @@
 
 /* STATE/id, made when it is not there. malloc'd; NULL with errno. */
 char *cm_place_id(const char *state);
+/* STATE/store says where the jobs are kept when that is not STATE/store.sqlite: `store` as the config has it, so a
+ * reference where there is a password. For those who look when no daemon runs. 0, or -1 with errno. */
+int cm_place_note_store(const char *state, const char *store);
 /* Locks STATE/boots/BOOT.lock; a descriptor, or -1 with errno. */
 int cm_place_lock(const char *state, const char *boot);
 void cm_place_unlock(const char *state, const char *boot, int fd);

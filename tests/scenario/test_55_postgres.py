@@ -37,6 +37,12 @@ def test_jobs_of_the_fakes(engine, postgres):  # noqa: F811
     assert not list(daemon.state.glob("*.sqlite"))
     assert daemon.stop() == 0
     assert postgres.ask("SELECT count(*) FROM commit_marker", "fakes") == ["0"]
+    listed = daemon.run("jobs", "--state", str(daemon.state), "--json")
+    assert sorted(one["id"] for one in json.loads(listed.stdout)) == sorted(jobs)
+    daemon.fsck()
+    postgres.ask("UPDATE task SET state=4 WHERE step='fetch'", "fakes")
+    damaged = daemon.run("fsck", "--state", str(daemon.state))
+    assert damaged.returncode == 65 and jobs[0] in damaged.stdout
 
 
 def test_killed_in_the_middle(engine):
@@ -98,6 +104,8 @@ def test_the_address_may_be_a_secret(engine, postgres, tmp_path):  # noqa: F811
     assert daemon.ended(daemon.submit())["state"] == "succeeded"
     assert daemon.stop() == 0
     assert "canary-91" not in daemon.log_text()
+    assert (daemon.state / "store").read_text(encoding="utf-8") == f"file:{tmp_path}/address"
+    daemon.fsck()
     daemon.settings["store"] = 'store = "postgresql://ann:canary-91@127.0.0.1/x";'
     daemon.write_config()
     done = subprocess.run([STAGE / "sbin/clipmakerd", "-c", daemon.conf, "-t"], capture_output=True, text=True, timeout=30)

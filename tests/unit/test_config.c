@@ -356,6 +356,19 @@ static void output_fills_the_option_that_run_names(void **state)
     assert_true(world_complains(&world, "", 0, "is needed for --output"));
 }
 
+/* Whatever the service keeps its jobs in. */
+static void a_private_run_has_a_store_of_its_own(void **state)
+{
+    (void)state;
+    world.overrides = (struct cm_overrides){.output = "/my/clips", .state = "/my/state", .is_private = 1};
+    load_with("run: { target = \"out\"; option = \"dir\"; };\nstore = \"postgresql://host/database\";\n");
+    assert_int_equal(world.complaints.count, 0);
+    assert_string_equal(world.config->store, "sqlite:/my/state/store.sqlite");
+    world.overrides = (struct cm_overrides){.state = "/my/state"};
+    load_with("store = \"postgresql://host/database\";\n");
+    assert_string_equal(world.config->store, "postgresql://host/database");
+}
+
 /* A pipeline of one step more, which stands at line 10. */
 static void load_step(const char *step)
 {
@@ -449,6 +462,7 @@ int main(void)
         WORLD_TEST(plugins_that_cannot_be_loaded_are_told),
         WORLD_TEST(required_options_are_asked_for),
         WORLD_TEST(output_fills_the_option_that_run_names),
+        WORLD_TEST(a_private_run_has_a_store_of_its_own),
         WORLD_TEST(steps_are_checked),
         WORLD_TEST(more_pipelines_have_names),
         WORLD_TEST(reload_knows_what_it_cannot_change),

@@ -276,12 +276,13 @@ static void complain_at(struct cm_build *build, const char *path, char *words)
     free(words);
 }
 
-/* The address of the store; where it has a password it stands as a reference, like every secret. */
+/* The address of the store; where it has a password it stands as a reference, like every secret. A private run has all
+ * of its own in its own folder, whatever the service has. */
 static char *store_of(struct cm_build *build)
 {
     const char *given = build->config->settings.store;
     char *error = NULL, *store = NULL;
-    if (!strcmp(given, "sqlite:")) {
+    if (build->overrides->is_private || !strcmp(given, "sqlite:")) {
         return cm_format("sqlite:%s/store.sqlite", build->config->state);
     }
     if (!cm_secret_is_reference(given)) {
