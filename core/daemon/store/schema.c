@@ -70,8 +70,8 @@ static const char *const migrations[] = {
     "CREATE TABLE claim (job TEXT NOT NULL, boot TEXT NOT NULL, PRIMARY KEY (job)) STRICT, WITHOUT ROWID;",
 
     /* 3: what a paid call asked for */
-    "ALTER TABLE llm_call ADD COLUMN request TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE llm_call ADD COLUMN audio_ms INTEGER NOT NULL DEFAULT 0;",
+    ("ALTER TABLE llm_call ADD COLUMN request TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE llm_call ADD COLUMN audio_ms INTEGER NOT NULL DEFAULT 0;"),
 };
 
 int cm_schema_newest(void)
