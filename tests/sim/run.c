@@ -35,10 +35,23 @@ static int is_heard(const struct sim_world *world)
     return !words && !sim_store_pending(world->store);
 }
 
+/* Not one whose daemon died before it answered: it may do nothing without the answer, and ends when it finds that
+ * nobody is at the other end. Usually the next daemon makes sure of that; one that began when its task was another's
+ * already, nobody looks for. */
+static int does_something(const struct sim_worker *worker)
+{
+    return !(worker->orphan && worker->at_ms == INT64_MAX);
+}
+
 /* What still happens has happened: nobody works, nothing is on its way. */
 static int is_quiet(const struct sim_world *world)
 {
-    return !world->worker_count && is_heard(world) && !world->oracle->noted_count;
+    for (size_t i = 0; i < world->worker_count; i++) {
+        if (does_something(world->workers[i])) {
+            return 0;
+        }
+    }
+    return is_heard(world) && !world->oracle->noted_count;
 }
 
 static void for_each(struct sim_world *world, void (*act)(struct sim_world *world, size_t count))
