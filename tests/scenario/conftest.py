@@ -19,7 +19,7 @@ MEDIA = pathlib.Path(os.environ.get("CLIPMAKER_TEST_MEDIA", TOP.parent / "shared
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes more than half a minute; run on the plain build only")
-    config.addinivalue_line("markers", "plain: AddressSanitizer cannot live under the memory limit this one tests")
+    config.addinivalue_line("markers", "plain: of memory or time, which AddressSanitizer takes too much of")
 
 
 def made(name, command):

@@ -119,6 +119,7 @@ def posted_ms(daemon, job):
     return [int(act.ms) for act in daemon.acts(job=job) if act.what.startswith("posted")]
 
 
+@pytest.mark.plain
 def test_scheduled_posts_fire_once_and_in_time(daemons):
     daemon = daemons(chunks=1, slots=40, limit=40)
     daemon.start()
