@@ -47,6 +47,7 @@ struct exchange {
     char *url;          /* of this hop */
     const char *method; /* likewise */
     int has_body;       /* likewise: a redirect may drop it */
+    int had_body;       /* the first hop */
     int send_headers;   /* likewise: another site does not get what was meant for the first */
     struct curl_slist *headers;
     curl_mime *mime;
@@ -56,7 +57,8 @@ struct exchange {
     struct cm_text body;
     char *refused; /* why we ended it; words */
     int stopped;
-    int was_sent; /* bytes of a request left us, at any hop */
+    int was_sent;  /* bytes of a request left us, at any hop */
+    int body_left; /* the end of a body did, at any hop, as far as anybody can tell */
     int64_t moved_bytes, moved_ms, until_ms;
     char problem[CURL_ERROR_SIZE];
 };
@@ -462,6 +464,16 @@ static CURLcode transfer(struct exchange *exchange)
     return message ? message->data.result : CURLE_GOT_NOTHING;
 }
 
+/* Whether this hop's body may have left us whole. What libcurl counts as sent may still be in our
+ * kernel; what it does not count has surely not left. */
+static int may_have_left(struct exchange *exchange, long request_bytes)
+{
+    curl_off_t sent = 0, whole = -1;
+    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &whole);
+    return request_bytes > 0 && (whole <= 0 || sent >= whole);
+}
+
 static CURLcode hop(struct exchange *exchange)
 {
     exchange->problem[0] = '\0';
@@ -476,6 +488,7 @@ static CURLcode hop(struct exchange *exchange)
     long request_bytes = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     exchange->was_sent |= request_bytes > 0;
+    exchange->body_left |= exchange->has_body && may_have_left(exchange, request_bytes);
     curl_multi_remove_handle(the_pool.multi, exchange->easy);
     drop_hop(exchange);
     return result;
@@ -567,6 +580,7 @@ static void fill_answer(struct exchange *exchange, CURLcode result, struct cm_ht
     answer->saved_bytes = on_disk > 0 ? on_disk : 0;
     answer->retry_after_ms = retry_after_ms(exchange);
     answer->final_url = cm_host_copy(exchange->ctx, exchange->url);
+    answer->body_cut = exchange->had_body && !exchange->body_left;
 }
 
 static void log_exchange(struct exchange *exchange, const struct cm_http_answer *answer, int64_t began_ms)
@@ -611,6 +625,7 @@ static void set_up(struct exchange *exchange, struct cm_ctx *ctx, const struct c
     exchange->save_fd = -1;
     exchange->send_headers = 1;
     exchange->has_body = request->body || request->body_path || request->parts;
+    exchange->had_body = exchange->has_body;
     exchange->method = request->method ? request->method : exchange->has_body ? "POST" : "GET";
     exchange->url = cm_strdup(request->url ? request->url : "");
     exchange->until_ms = now_ms() + request->deadline_ms;

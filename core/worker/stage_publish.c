@@ -171,6 +171,9 @@ enum cm_verdict cm_stage_publish(struct cm_call *call)
         .title = cm_json_text(facts, "title", ""),
         .text = cut_text(call, cm_json_text(facts, "text", ""), ops->max_text_chars),
         .post_id = *post_id ? post_id : NULL,
+        .duration_ms = cm_json_int(facts, "duration_ms", 0),
+        .width = (int32_t)cm_json_int(facts, "width", 0),
+        .height = (int32_t)cm_json_int(facts, "height", 0),
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         if (!strcmp(operations[i].op, call->op)) {

@@ -73,7 +73,7 @@ static char *listen_to(int fd)
         char *length = strstr(text.bytes, "Content-Length: ");
         wanted =
             end ? (size_t)(end + 4 - text.bytes) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0) : 0;
-        if (end && text.length >= wanted) {
+        if (end && (text.length >= wanted || strstr(text.bytes, " /slam") || strstr(text.bytes, " /early"))) {
             break;
         }
     }
@@ -124,6 +124,16 @@ static void serve_long(int fd)
     free(part);
 }
 
+/* Answers before the body is there, and takes the rest of it only to throw it away. */
+static void serve_early(int fd)
+{
+    char block[65536];
+    say_body(fd, "413 Too Large", "<html>");
+    shutdown(fd, SHUT_WR);
+    while (recv(fd, block, sizeof block, 0) > 0) {
+    }
+}
+
 static void serve_one(int fd, const char *request)
 {
     char method[16] = "", path[128] = "";
@@ -162,6 +172,8 @@ static void serve_one(int fd, const char *request)
         }
         say_body(fd, head, "slow down");
         free(head);
+    } else if (!strcmp(path, "/early")) {
+        serve_early(fd);
     } /* else: closes without an answer */
 }
 
@@ -540,6 +552,40 @@ static void test_bodies(void **state)
     free(path);
 }
 
+/* Whether the end of the body can have got there decides whether a post can be out. */
+static void test_cut_bodies(void **state)
+{
+    struct fixture *fixture = *state;
+    char *path = cm_path_join(fixture->folder, "long");
+    assert_int_equal(cm_file_write(path, "", 0), 0);
+    assert_int_equal(truncate(path, 64 << 20), 0); /* more than all buffers on the way */
+    struct cm_http_part part = {.size = sizeof part, .name = "clip", .path = path, .file_name = "c.mp4"};
+    struct cm_http_request text = {.body = "text", .body_bytes = 4}, file = {.body_path = path},
+                           parts = {.parts = &part};
+    const struct {
+        const char *path;
+        struct cm_http_request request;
+        enum cm_http_outcome outcome;
+        int cut;
+    } cases[] = {
+        {"/echo", text, CM_HTTP_ANSWERED, 0},  {"/nothing", text, CM_HTTP_BROKEN, 0},
+        {"/nothing", file, CM_HTTP_BROKEN, 0}, {"/nothing", parts, CM_HTTP_BROKEN, 0},
+        {"/slam", file, CM_HTTP_BROKEN, 1},    {"/slam", parts, CM_HTTP_BROKEN, 1},
+        {"/early", file, CM_HTTP_ANSWERED, 1}, {"/early", parts, CM_HTTP_ANSWERED, 1},
+        {"/cut", plain, CM_HTTP_BROKEN, 0},    {"/to//nothing", text, CM_HTTP_ANSWERED, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(ask_local(fixture, cases[i].path, cases[i].request), cases[i].outcome);
+        assert_int_equal(fixture->answer.body_cut, cases[i].cut);
+    }
+    text.size = sizeof text;
+    text.url = "http://127.0.0.1:1/";
+    text.allow_private = 1;
+    assert_int_equal(cm_host_http(&fixture->call.ctx, &text, &fixture->answer), CM_HTTP_UNREACHED);
+    assert_int_equal(fixture->answer.body_cut, 1);
+    free(path);
+}
+
 static void open_link(int pair[2])
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
@@ -658,6 +704,7 @@ int main(void)
         TEST(test_broken),
         TEST(test_retry_after),
         TEST(test_bodies),
+        TEST(test_cut_bodies),
         cmocka_unit_test(test_addresses),
         TEST(test_a_long_transfer_shows_progress),
         TEST(test_stopping), /* last: the wish to stop stays */

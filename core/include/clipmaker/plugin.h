@@ -25,7 +25,8 @@
  *   1.0  first version: source, prepare, stt, llm, render, publish
  *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools;
  *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
- *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED
+ *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED;
+ *        cm_publish_request.duration_ms, width, height; cm_http_answer.body_cut
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -312,6 +313,9 @@ struct cm_http_answer {
     int64_t retry_after_ms; /* from Retry-After, seconds or date; -1: none */
     const char *problem;    /* one line for people when not answered, else "" */
     const char *final_url;
+    /* 1.1: true when the end of the request's body surely never left us, whatever was answered: no
+     * server can have acted on the whole of it. False: it left, or nobody knows. */
+    int32_t body_cut;
 };
 
 /* ---- Host services ------------------------------------------------------------------------- */
@@ -548,6 +552,9 @@ struct cm_publish_request {
     const char *title;
     const char *text;    /* of the post */
     const char *post_id; /* remove, stats: the post; else NULL */
+    /* 1.1: of the clip; 0: not known */
+    int64_t duration_ms;
+    int32_t width, height; /* in pixels, as displayed */
 };
 enum cm_found {
     CM_FOUND = 1,
@@ -569,7 +576,8 @@ struct cm_publish_ops {
     cm_open_fn open;
     cm_close_fn close;
     enum cm_verdict (*publish)(struct cm_ctx *ctx, const struct cm_publish_request *request, struct cm_post *post);
-    /* optional from here on; find is required with CM_SETTLE_SEARCH */
+    /* optional from here on; find is required with CM_SETTLE_SEARCH. What it has to know beyond the
+     * request, such as an id or when publish began to send, publish saved with host->save(). */
     enum cm_verdict (*find)(struct cm_ctx *ctx, const struct cm_publish_request *request, enum cm_found *found,
                             struct cm_post *post);
     enum cm_verdict (*stats)(struct cm_ctx *ctx, const struct cm_publish_request *request); /* emits facts */
