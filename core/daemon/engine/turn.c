@@ -329,16 +329,6 @@ void cm_engine_fence(struct cm_engine *engine, struct cm_now now, const char *bo
     engine->boot = cm_strdup(boot);
 }
 
-static int is_submit(const struct cm_pending *pending)
-{
-    for (size_t i = 0; i < pending->action_count; i++) {
-        if (pending->actions[i]->kind == CM_ACTION_SUBMITTED) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static void finish_pending(struct cm_engine *engine, struct cm_now now, struct cm_pending *pending, enum cm_applied how)
 {
     struct cm_job *job = cm_index_get(&engine->jobs, pending->job);
@@ -350,10 +340,10 @@ static void finish_pending(struct cm_engine *engine, struct cm_now now, struct c
         }
         return;
     }
-    int submit = how == CM_APPLIED_NOT && is_submit(pending);
     refuse_actions(engine, pending);
+    /* A refused submit is looked up, too: the same id may be here already, taken over from another daemon. */
     if (!stale) {
-        cm_engine_forget(engine, now, job, !submit);
+        cm_engine_forget(engine, now, job, 1);
     }
 }
 
