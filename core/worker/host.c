@@ -293,7 +293,7 @@ static int host_save(struct cm_ctx *ctx, const char *name, const char *value)
     return 0;
 }
 
-static int host_sending(struct cm_ctx *ctx)
+int cm_host_sending(struct cm_ctx *ctx)
 {
     struct cm_call *call = cm_host_of(ctx);
     if (strcmp(cm_json_text(call->begin, "stage", ""), "publish")) {
@@ -339,7 +339,7 @@ static const struct cm_host services = {
     .remember = host_remember,
     .saved = host_saved,
     .save = host_save,
-    .sending = host_sending,
+    .sending = cm_host_sending,
     .spent = cm_host_spent,
 };
 

@@ -51,9 +51,11 @@ struct exchange {
     int send_headers;   /* likewise: another site does not get what was meant for the first */
     struct curl_slist *headers;
     curl_mime *mime;
-    FILE *upload;
-    int save_fd;         /* -1: not saving */
-    int64_t saved_bytes; /* size of the file */
+    FILE *upload;         /* the file that is sent as the body, or, of a request that posts, its last part */
+    int64_t upload_bytes; /* of it, not yet read */
+    int may_post;         /* sending() said go */
+    int save_fd;          /* -1: not saving */
+    int64_t saved_bytes;  /* size of the file */
     struct cm_text body;
     char *refused; /* why we ended it; words */
     int stopped;
@@ -254,29 +256,75 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 
 /* ---- What is sent ---- */
 
+/* From here on a post may be out. -1: nobody wants it any more. */
+static int commit_to_post(struct exchange *exchange)
+{
+    if (exchange->request.posts && !exchange->may_post) {
+        exchange->may_post = cm_host_sending(exchange->ctx) == 0;
+        exchange->stopped = !exchange->may_post;
+    }
+    return exchange->stopped ? -1 : 0;
+}
+
 static size_t on_upload(char *bytes, size_t size, size_t count, void *user)
 {
     struct exchange *exchange = user;
     size_t got = fread(bytes, 1, size * count, exchange->upload);
-    return got == 0 && ferror(exchange->upload) ? CURL_READFUNC_ABORT : got;
+    if (got == 0 && (ferror(exchange->upload) || exchange->upload_bytes > 0)) {
+        return CURL_READFUNC_ABORT; /* it became shorter meanwhile */
+    }
+    exchange->upload_bytes -= (int64_t)got;
+    return exchange->upload_bytes <= 0 && commit_to_post(exchange) ? CURL_READFUNC_ABORT : got;
 }
 
 static int on_seek(void *user, curl_off_t offset, int origin)
 {
     struct exchange *exchange = user;
-    return fseeko(exchange->upload, offset, origin) ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
+    struct stat info;
+    if (fseeko(exchange->upload, offset, origin) || fstat(fileno(exchange->upload), &info)) {
+        return CURL_SEEKFUNC_FAIL;
+    }
+    exchange->upload_bytes = info.st_size - ftello(exchange->upload);
+    return CURL_SEEKFUNC_OK;
 }
 
-static void add_part(struct exchange *exchange, const struct cm_http_part *theirs)
+/* 0, or -1 when the file to send cannot be read. */
+static int open_upload(struct exchange *exchange, const char *path)
+{
+    struct stat info;
+    exchange->upload = fopen(path, "re");
+    if (!exchange->upload || fstat(fileno(exchange->upload), &info)) {
+        refuse(exchange, cm_format(_("cannot read %s: %s"), path, strerror(errno)));
+        return -1;
+    }
+    exchange->upload_bytes = info.st_size;
+    return exchange->upload_bytes > 0 ? 0 : commit_to_post(exchange); /* nothing of it will be read */
+}
+
+/* What the part is sent from; watched: by ourselves, for with its end the post is made. 0, or -1. */
+static int set_part_data(struct exchange *exchange, curl_mimepart *made, const struct cm_http_part *part, int watched)
+{
+    if (part->path && watched) {
+        if (open_upload(exchange, part->path)) {
+            return -1;
+        }
+        curl_mime_data_cb(made, exchange->upload_bytes, on_upload, on_seek, NULL, exchange);
+    } else if (part->path) {
+        curl_mime_filedata(made, part->path);
+    } else {
+        curl_mime_data(made, part->text ? part->text : "", CURL_ZERO_TERMINATED);
+    }
+    return 0;
+}
+
+static int add_part(struct exchange *exchange, const struct cm_http_part *theirs, int watched)
 {
     struct cm_http_part part;
     cm_host_take(&part, sizeof part, theirs);
     curl_mimepart *made = curl_mime_addpart(exchange->mime);
     curl_mime_name(made, part.name);
-    if (part.path) {
-        curl_mime_filedata(made, part.path);
-    } else {
-        curl_mime_data(made, part.text ? part.text : "", CURL_ZERO_TERMINATED);
+    if (set_part_data(exchange, made, &part, watched)) {
+        return -1;
     }
     if (part.file_name) {
         curl_mime_filename(made, part.file_name);
@@ -284,28 +332,39 @@ static void add_part(struct exchange *exchange, const struct cm_http_part *their
     if (part.content_type) {
         curl_mime_type(made, part.content_type);
     }
+    return 0;
 }
 
-static void set_parts(struct exchange *exchange)
+/* The last file among the parts; NULL: there is none. */
+static const struct cm_http_part *last_file(const struct cm_http_part *parts)
 {
+    const struct cm_http_part *last = NULL;
+    for (; parts; parts = parts->next) {
+        last = parts->path ? parts : last;
+    }
+    return last;
+}
+
+static int set_parts(struct exchange *exchange)
+{
+    const struct cm_http_part *watched = exchange->request.posts ? last_file(exchange->request.parts) : NULL;
     exchange->mime = curl_mime_init(exchange->easy);
     for (const struct cm_http_part *part = exchange->request.parts; part; part = part->next) {
-        add_part(exchange, part);
+        if (add_part(exchange, part, part == watched)) {
+            return -1;
+        }
     }
     curl_easy_setopt(exchange->easy, CURLOPT_MIMEPOST, exchange->mime);
+    return watched ? 0 : commit_to_post(exchange);
 }
 
-/* 0, or -1 when the file to send cannot be read. */
 static int set_file(struct exchange *exchange)
 {
-    struct stat info;
-    exchange->upload = fopen(exchange->request.body_path, "re");
-    if (!exchange->upload || fstat(fileno(exchange->upload), &info)) {
-        refuse(exchange, cm_format(_("cannot read %s: %s"), exchange->request.body_path, strerror(errno)));
+    if (open_upload(exchange, exchange->request.body_path)) {
         return -1;
     }
     curl_easy_setopt(exchange->easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)info.st_size);
+    curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->upload_bytes);
     curl_easy_setopt(exchange->easy, CURLOPT_READFUNCTION, on_upload);
     curl_easy_setopt(exchange->easy, CURLOPT_READDATA, exchange);
     curl_easy_setopt(exchange->easy, CURLOPT_SEEKFUNCTION, on_seek);
@@ -317,18 +376,18 @@ static int set_body(struct exchange *exchange)
 {
     const struct cm_http_request *request = &exchange->request;
     if (!exchange->has_body) {
-        return 0;
+        return commit_to_post(exchange);
     }
     if (request->parts) {
-        set_parts(exchange);
-    } else if (request->body_path) {
-        return set_file(exchange);
-    } else {
-        curl_easy_setopt(exchange->easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
-        curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, request->body);
+        return set_parts(exchange);
     }
-    return 0;
+    if (request->body_path) {
+        return set_file(exchange);
+    }
+    curl_easy_setopt(exchange->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
+    curl_easy_setopt(exchange->easy, CURLOPT_POSTFIELDS, request->body);
+    return commit_to_post(exchange);
 }
 
 static int is_repeatable(const char *method)
@@ -371,7 +430,8 @@ static int set_request(struct exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
     /* On a kept connection that turns out dead libcurl sends again by itself. What can post twice
      * goes over a new one. */
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, exchange->host->sent && !is_repeatable(exchange->method) ? 1L : 0L);
+    int can_post = exchange->host->sent || request->posts;
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, can_post && !is_repeatable(exchange->method) ? 1L : 0L);
     set_headers(exchange);
     if (set_body(exchange)) {
         return -1;
@@ -620,6 +680,7 @@ static void set_up(struct exchange *exchange, struct cm_ctx *ctx, const struct c
     cm_host_take(request, sizeof *request, theirs);
     request->deadline_ms = request->deadline_ms > 0 ? request->deadline_ms : DEADLINE_MS;
     request->stall_ms = request->stall_ms > 0 ? request->stall_ms : STALL_MS;
+    request->follow = request->posts ? 0 : request->follow;
     exchange->ctx = ctx;
     exchange->host = cm_host_of(ctx)->host;
     exchange->save_fd = -1;

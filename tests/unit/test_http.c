@@ -4,6 +4,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,7 @@
 #define OTHER "11.11.11.12"
 
 static int port, has_public;
+static atomic_size_t heard_bytes; /* of the request that is being served */
 
 /* ---- The server: one connection at a time, what it answers is in the path ---- */
 
@@ -69,6 +71,7 @@ static char *listen_to(int fd)
             break;
         }
         cm_text_add_bytes(&text, block, (size_t)got);
+        heard_bytes = text.length;
         end = strstr(text.bytes, "\r\n\r\n");
         char *length = strstr(text.bytes, "Content-Length: ");
         wanted =
@@ -172,6 +175,8 @@ static void serve_one(int fd, const char *request)
         }
         say_body(fd, head, "slow down");
         free(head);
+    } else if (!strcmp(path, "/sink")) {
+        say_body(fd, "200 OK", "");
     } else if (!strcmp(path, "/early")) {
         serve_early(fd);
     } /* else: closes without an answer */
@@ -619,6 +624,82 @@ static void test_a_long_transfer_shows_progress(void **state)
     free(path);
 }
 
+/* The daemon, who is asked whether the post may go out: his answer, and what the server had by then. */
+struct daemon {
+    int fd, go, asked;
+    size_t heard_bytes;
+};
+
+static void *answer_sending(void *argument)
+{
+    struct daemon *daemon = argument;
+    struct json_object *message = NULL;
+    char *error = NULL;
+    while (cm_message_receive(daemon->fd, 1, &message, &error) == CM_MESSAGE_OK) {
+        if (!strcmp(cm_message_type(message), "sending")) {
+            usleep(200000); /* what can still arrive does */
+            daemon->heard_bytes = heard_bytes;
+            daemon->asked++;
+            struct json_object *answer = cm_message_new("answer");
+            json_object_object_add(answer, "number", json_object_new_int64(cm_json_int(message, "number", 0)));
+            json_object_object_add(answer, "ok", json_object_new_boolean(daemon->go));
+            cm_message_send(daemon->fd, answer, 1);
+            json_object_put(answer);
+        }
+        json_object_put(message);
+    }
+    free(error);
+    return NULL;
+}
+
+static void check_posting(struct fixture *fixture, struct cm_http_request request, int go, size_t before_bytes)
+{
+    struct daemon daemon = {.go = go};
+    pthread_t thread;
+    int pair[2];
+    open_link(pair);
+    daemon.fd = pair[1];
+    pthread_create(&thread, NULL, answer_sending, &daemon);
+    request.posts = 1;
+    heard_bytes = 0;
+    assert_int_equal(ask_local(fixture, "/sink", request), go ? CM_HTTP_ANSWERED : CM_HTTP_STOPPED);
+    assert_int_equal(fixture->answer.body_cut, !go);
+    shutdown(pair[0], SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(pair[1]);
+    cm_link_open(-1);
+    assert_int_equal(daemon.asked, 1);
+    assert_true(daemon.heard_bytes >= before_bytes); /* it is on its way already */
+    if (go) {
+        assert_true(daemon.heard_bytes < heard_bytes);
+    }
+}
+
+/* The upload runs; its end waits until the daemon has committed that a post may be out. */
+static void test_posting(void **state)
+{
+    enum {
+        LONG = 3 << 20
+    };
+    struct fixture *fixture = *state;
+    char *path = cm_path_join(fixture->folder, "long"), *small = cm_path_join(fixture->folder, "small");
+    assert_int_equal(cm_file_write(path, "", 0), 0);
+    assert_int_equal(cm_file_write(small, "small", 5), 0);
+    assert_int_equal(truncate(path, LONG), 0);
+    json_object_object_add(fixture->call.begin, "stage", json_object_new_string("publish"));
+    struct cm_http_part last = {.size = sizeof last, .name = "text", .text = "x"};
+    struct cm_http_part clip = {.size = sizeof clip, .name = "clip", .path = path, .next = &last};
+    struct cm_http_part first = {.size = sizeof first, .name = "thumbnail", .path = small, .next = &clip};
+    struct cm_http_request parts = {.parts = &first}, file = {.body_path = path}, text = {.body = "x", .body_bytes = 1};
+    for (int go = 0; go < 2; go++) {
+        check_posting(fixture, parts, go, LONG / 2);
+        check_posting(fixture, file, go, LONG / 2);
+        check_posting(fixture, text, go, 0);
+    }
+    free(path);
+    free(small);
+}
+
 static void test_stopping(void **state)
 {
     struct fixture *fixture = *state;
@@ -707,6 +788,7 @@ int main(void)
         TEST(test_cut_bodies),
         cmocka_unit_test(test_addresses),
         TEST(test_a_long_transfer_shows_progress),
+        TEST(test_posting),
         TEST(test_stopping), /* last: the wish to stop stays */
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -26,7 +26,8 @@
  *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools;
  *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
  *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED;
- *        cm_publish_request.duration_ms, width, height; cm_http_answer.body_cut
+ *        cm_publish_request.duration_ms, width, height; cm_http_answer.body_cut,
+ *        cm_http_request.posts
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -293,6 +294,10 @@ struct cm_http_request {
      * on the disk before the plugin sees it: the same request of the same job (method, URL, body; headers do not
      * count) is answered from there and never paid twice. Not with save_path. */
     const struct cm_spending *paid;
+    /* 1.1, publish only: the complete body makes the post, and the body is long. The host calls sending() by itself,
+     * just before the last bytes leave, so that an upload that breaks or dies before is no post. When the attempt is
+     * not wanted any more: CM_HTTP_STOPPED, body_cut. Without redirects. */
+    int32_t posts;
 };
 
 enum cm_http_outcome {
@@ -403,7 +408,8 @@ struct cm_host {
     const char *(*saved)(struct cm_ctx *ctx, const char *name);
     int (*save)(struct cm_ctx *ctx, const char *name, const char *value);
     /* publish only: call just before the request that can post. 0: go. -1: do not post, return
-     * CM_REASON_STOPPED. Before it returns the daemon has committed that this may be out. */
+     * CM_REASON_STOPPED. Before it returns the daemon has committed that this may be out. Where one long request
+     * uploads and posts, cm_http_request.posts calls it at the right moment. */
     int (*sending)(struct cm_ctx *ctx);
 
     /* 1.1: what the last paid call cost, as its answer says. Without it the most counts. */
