@@ -174,6 +174,7 @@ enum cm_verdict cm_stage_publish(struct cm_call *call)
         .duration_ms = cm_json_int(facts, "duration_ms", 0),
         .width = (int32_t)cm_json_int(facts, "width", 0),
         .height = (int32_t)cm_json_int(facts, "height", 0),
+        .small_thumbnail_path = cm_call_input_path(call, "thumbnail_small"),
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         if (!strcmp(operations[i].op, call->op)) {

@@ -49,7 +49,10 @@ static enum cm_verdict add_files(struct cm_call *call, struct json_object *facts
 {
     static const struct {
         const char *emitted, *role;
-    } files[] = {{"clip", "clip"}, {"thumbnail", "thumbnail"}, {"captions", "captions_srt"}};
+    } files[] = {{"clip", "clip"},
+                 {"thumbnail", "thumbnail"},
+                 {"thumbnail_small", "thumbnail_small"},
+                 {"captions", "captions_srt"}};
     enum cm_verdict verdict = CM_OK;
     for (size_t i = 0; i < sizeof files / sizeof files[0] && verdict == CM_OK; i++) {
         const char *file = cm_call_emitted_file(call, files[i].emitted);

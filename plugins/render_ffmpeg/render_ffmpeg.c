@@ -25,6 +25,7 @@
 
 #define SOUND_SHARE 0.08   /* of the work, for the progress */
 #define LOOK_EVERY_S 0.5   /* for a thumbnail */
+#define SMALL_PX 320       /* the small one's longer side, as the contract has it */
 #define SHORTEST_US 100000 /* a clip that is left shorter by the media's end is none */
 
 static const struct cm_option options[] = {
@@ -388,6 +389,23 @@ static enum cm_verdict give(struct render *render, const char *role, const char 
     return CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the %s was not written", role);
 }
 
+static enum cm_verdict write_thumbnails(struct render *render)
+{
+    static const struct {
+        const char *role, *name;
+        int longest_px;
+    } sizes[] = {{"thumbnail", "thumbnail.jpg", 0}, {"thumbnail_small", "thumbnail-small.jpg", SMALL_PX}};
+    struct cm_ctx *ctx = render->ctx;
+    enum cm_verdict verdict = CM_OK;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && verdict == CM_OK; i++) {
+        const char *path = ctx->host->output(ctx, sizes[i].name);
+        verdict = thumbnail_write(&render->thumbnail, ctx, path, sizes[i].longest_px);
+        if (verdict == CM_OK)
+            verdict = give(render, sizes[i].role, sizes[i].name);
+    }
+    return verdict;
+}
+
 static enum cm_verdict write_results(struct render *render)
 {
     struct cm_ctx *ctx = render->ctx;
@@ -396,9 +414,7 @@ static enum cm_verdict write_results(struct render *render)
         return render_write_failed(ctx, clip, errno);
     enum cm_verdict verdict = give(render, "clip", "clip.mp4");
     if (verdict == CM_OK)
-        verdict = thumbnail_write(&render->thumbnail, ctx, ctx->host->output(ctx, "thumbnail.jpg"));
-    if (verdict == CM_OK)
-        verdict = give(render, "thumbnail", "thumbnail.jpg");
+        verdict = write_thumbnails(render);
     if (verdict != CM_OK || render->captions.page_count == 0)
         return verdict;
     verdict = srt_write(ctx, ctx->host->output(ctx, "captions.srt"), &render->captions);

@@ -41,18 +41,28 @@ void thumbnail_consider(struct thumbnail *thumbnail, const struct canvas *canvas
     canvas_copy(&thumbnail->best, canvas);
 }
 
-/* JPEG has its own matrix and the full range. */
-static int convert(const struct canvas *canvas, AVFrame *frame)
+/* A side of the picture made smaller, even. */
+static int shrunk(int side, int longest, int longest_px)
 {
+    int now = (int)((int64_t)side * longest_px / longest);
+    return now < 2 ? 2 : now - now % 2;
+}
+
+/* JPEG has its own matrix and the full range. */
+static int convert(const struct canvas *canvas, int longest_px, AVFrame *frame)
+{
+    int longest = canvas->width > canvas->height ? canvas->width : canvas->height;
+    int small = longest_px > 0 && longest > longest_px;
     frame->format = AV_PIX_FMT_YUVJ420P;
-    frame->width = canvas->width;
-    frame->height = canvas->height;
+    frame->width = small ? shrunk(canvas->width, longest, longest_px) : canvas->width;
+    frame->height = small ? shrunk(canvas->height, longest, longest_px) : canvas->height;
     frame->color_range = AVCOL_RANGE_JPEG;
     frame->quality = FF_QP2LAMBDA * QUALITY;
     if (av_frame_get_buffer(frame, 0) < 0)
         return -1;
-    struct SwsContext *sws = sws_getContext(canvas->width, canvas->height, AV_PIX_FMT_YUV420P, canvas->width,
-                                            canvas->height, AV_PIX_FMT_YUVJ420P, SWS_BICUBIC, NULL, NULL, NULL);
+    struct SwsContext *sws =
+        sws_getContext(canvas->width, canvas->height, AV_PIX_FMT_YUV420P, frame->width, frame->height,
+                       AV_PIX_FMT_YUVJ420P, small ? SWS_AREA : SWS_BICUBIC, NULL, NULL, NULL);
     if (sws == NULL)
         return -1;
     sws_setColorspaceDetails(sws, sws_getCoefficients(SWS_CS_ITU709), 0, sws_getCoefficients(SWS_CS_ITU601), 1, 0,
@@ -97,12 +107,13 @@ static enum cm_verdict write_file(struct cm_ctx *ctx, const char *path, const AV
     return whole ? CM_OK : render_write_failed(ctx, path, error);
 }
 
-enum cm_verdict thumbnail_write(const struct thumbnail *thumbnail, struct cm_ctx *ctx, const char *path)
+enum cm_verdict thumbnail_write(const struct thumbnail *thumbnail, struct cm_ctx *ctx, const char *path, int longest_px)
 {
     AVFrame *frame = av_frame_alloc();
     AVPacket *packet = av_packet_alloc();
     enum cm_verdict verdict;
-    if (frame == NULL || packet == NULL || convert(&thumbnail->best, frame) != 0 || encode(frame, packet) != 0)
+    if (frame == NULL || packet == NULL || convert(&thumbnail->best, longest_px, frame) != 0 ||
+        encode(frame, packet) != 0)
         verdict = CM_FAIL(ctx, CM_AGAIN, CM_REASON_INTERNAL, "the thumbnail cannot be made");
     else
         verdict = write_file(ctx, path, packet);

@@ -18,7 +18,9 @@ struct thumbnail {
 /* 0, or -1 when memory is out. */
 int thumbnail_open(struct thumbnail *thumbnail, int width, int height, int64_t wanted, int64_t every);
 void thumbnail_consider(struct thumbnail *thumbnail, const struct canvas *canvas, int64_t number);
-enum cm_verdict thumbnail_write(const struct thumbnail *thumbnail, struct cm_ctx *ctx, const char *path);
+/* longest_px: what its longer side has at most; 0: as large as the clip. */
+enum cm_verdict thumbnail_write(const struct thumbnail *thumbnail, struct cm_ctx *ctx, const char *path,
+                                int longest_px);
 void thumbnail_close(struct thumbnail *thumbnail);
 
 #endif

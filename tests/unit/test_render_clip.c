@@ -262,7 +262,8 @@ static int make_film(void **state)
 
 static int remove_film(void **state)
 {
-    static const char *const names[] = {"a film.mkv", "clip.mp4", "thumbnail.jpg", "captions.srt"};
+    static const char *const names[] = {"a film.mkv", "clip.mp4", "thumbnail.jpg", "thumbnail-small.jpg",
+                                        "captions.srt"};
     char path[300];
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

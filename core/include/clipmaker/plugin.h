@@ -26,8 +26,8 @@
  *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools;
  *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
  *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED;
- *        cm_publish_request.duration_ms, width, height; cm_http_answer.body_cut,
- *        cm_http_request.posts
+ *        cm_publish_request.duration_ms, width, height, small_thumbnail_path;
+ *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small"
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -247,7 +247,7 @@ struct cm_cue {
 /* A file that the call made, beyond those with a call of their own. */
 struct cm_file {
     uint32_t size;
-    const char *role; /* see the stage: "media", "captions", "thumbnail", "clip" */
+    const char *role; /* see the stage: "media", "captions", "thumbnail", "clip", … */
     const char *file; /* name inside the attempt folder; or NULL, and then: */
     const char *path; /* an absolute path left where it is, read-only to us (source only) */
     const char *note; /* "" or for captions: their language, "ru", "en" */
@@ -528,7 +528,8 @@ struct cm_llm_ops {
     int64_t (*context)(struct cm_ctx *ctx);
 };
 
-/* render: media + clip document → files of role "clip", "thumbnail" and "captions" (SRT). Facts:
+/* render: media + clip document → files of role "clip", "thumbnail" (JPEG), 1.1: "thumbnail_small" (the same with 320
+ * pixels at most on its longer side, for platforms that want that) and "captions" (SRT). Facts:
  * width, height, duration_ms, loudness_lufs, true_peak_db. */
 struct cm_render_request {
     uint32_t size;
@@ -560,7 +561,8 @@ struct cm_publish_request {
     const char *post_id; /* remove, stats: the post; else NULL */
     /* 1.1: of the clip; 0: not known */
     int64_t duration_ms;
-    int32_t width, height; /* in pixels, as displayed */
+    int32_t width, height;            /* in pixels, as displayed */
+    const char *small_thumbnail_path; /* or NULL */
 };
 enum cm_found {
     CM_FOUND = 1,
