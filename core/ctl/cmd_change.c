@@ -14,6 +14,7 @@
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/order.h"
+#include "core/ctl/when.h"
 
 static void add_text(struct json_object *request, const char *field, const char *text)
 {
@@ -38,20 +39,23 @@ static int change(const struct cm_where *where, struct json_object *request, int
 struct submitted {
     struct cm_where where;
     struct cm_asked asked;
-    const char *owner, *priority, *request_key;
+    const char *owner, *priority, *request_key, *at;
     struct cm_texts targets;
     int json;
 };
 
-static int add_priority(struct json_object *request, const char *text)
+static int add_time(struct json_object *params, const char *at)
 {
-    int64_t priority = 0;
+    int64_t at_ms = 0;
     char *error = NULL;
-    if (text && (cm_parse_int(text, &priority, &error) || priority < -100 || priority > 100)) {
+    if (at && cm_when_parse(at, cm_utc_ms(), &at_ms, &error)) {
+        int status = cm_ctl_fail(EX_USAGE, "--at: %s", error);
         free(error);
-        return cm_ctl_fail(EX_USAGE, _("--priority %s: must be a number from -100 to 100"), text);
+        return status;
     }
-    json_object_object_add(request, "priority", json_object_new_int64(priority));
+    if (at) {
+        json_object_object_add(params, "publish_at_ms", json_object_new_int64(at_ms));
+    }
     return 0;
 }
 
@@ -61,7 +65,7 @@ static int fill_submit(struct submitted *submitted, const char *given, struct js
     char *source = NULL;
     int is_url = 0, status = cm_order_params(&submitted->asked, &params);
     status = status ? status : cm_order_source(given, &source, &is_url);
-    status = status ? status : add_priority(request, submitted->priority);
+    status = status ? status : cm_order_priority(request, submitted->priority);
     if (status == 0 && submitted->targets.count > 0) {
         struct json_object *targets = json_object_new_array();
         for (size_t i = 0; i < submitted->targets.count; i++) {
@@ -69,6 +73,7 @@ static int fill_submit(struct submitted *submitted, const char *given, struct js
         }
         json_object_object_add(params, "targets", targets);
     }
+    status = status ? status : add_time(params, submitted->at);
     if (status == 0) {
         add_text(request, "source", source);
         add_text(request, "owner", submitted->owner);
@@ -105,6 +110,8 @@ int cm_ctl_submit(const struct cm_command *self, int argc, char **argv)
     const struct cm_flag flags[] = {
         CM_ASKED_FLAGS(submitted.asked),
         {'t', "target", "NAME", N_("publish there; may be given several times"), NULL, NULL, &submitted.targets},
+        {'a', "at", "TIME", N_("publish not before \"2026-12-01 18:00\", \"tomorrow 10:00\", \"18:00\", \"+2h\""), NULL,
+         &submitted.at, NULL},
         {0, "owner", "NAME", N_("whose job it is"), NULL, &submitted.owner, NULL},
         {0, "priority", "N", N_("-100 to 100, higher sooner"), NULL, &submitted.priority, NULL},
         {0, "request-key", "KEY", N_("the same key again gives the same job, never a second one"), NULL,
@@ -185,17 +192,29 @@ int cm_ctl_rm(const struct cm_command *self, int argc, char **argv)
 int cm_ctl_resolve(const struct cm_command *self, int argc, char **argv)
 {
     struct cm_where where = {0};
-    int json = 0, first = 0, status = 0;
-    if (parse(self, argc, argv, 2, 2, &where, &json, &first, &status) == CM_PARSED_STOP) {
+    const char *live = NULL;
+    int json = 0, absent = 0, first = 0, status = 0;
+    const struct cm_flag flags[] = {
+        {'l', "live", "URL", N_("it is live, at this address"), NULL, &live, NULL},
+        {'a', "absent", NULL, N_("it is surely not out: post it again"), &absent, NULL, NULL},
+        {'j', "json", NULL, N_("print JSON"), &json, NULL, NULL},
+        CM_WHERE_FLAGS(where),
+        CM_FLAG_END,
+    };
+    if (cm_ctl_parse(self, flags, argc, argv, 1, 2, &first, &status) == CM_PARSED_STOP) {
         return status;
     }
-    const char *found = argv[first + 1];
-    int absent = !strcmp(found, "absent");
-    if (!absent && !strstr(found, "://")) {
-        return cm_ctl_fail(EX_USAGE, _("%s: must be the post's address, or the word absent"), found);
+    const char *word = argc > first + 1 ? argv[first + 1] : NULL; /* as it was said before there were flags */
+    absent = absent || (word && !strcmp(word, "absent"));
+    live = live ? live : word && strcmp(word, "absent") ? word : NULL;
+    if (!live == !absent) {
+        return cm_ctl_fail(EX_USAGE, _("%s: say either --live URL or --absent"), argv[first]);
+    }
+    if (live && !strstr(live, "://")) {
+        return cm_ctl_fail(EX_USAGE, _("%s: must be the post's address, https://…"), live);
     }
     struct json_object *request = cm_client_request("resolve");
     add_text(request, "effect", argv[first]);
-    json_object_object_add(request, "url", absent ? NULL : json_object_new_string(found));
+    json_object_object_add(request, "url", absent ? NULL : json_object_new_string(live));
     return change(&where, request, json);
 }

@@ -16,6 +16,7 @@
 #include "core/ctl/grid.h"
 #include "core/ctl/offline.h"
 #include "core/ctl/progress.h"
+#include "core/ctl/when.h"
 
 #define WATCH_POLL_MS 60000
 
@@ -41,22 +42,16 @@ static enum cm_parsed parse(const struct cm_command *self, int argc, char **argv
     return cm_ctl_parse(self, flags, argc, argv, least, most, &looked->first, status);
 }
 
-/* "12:31:05 today" is what an operator needs; older ones get their date. malloc'd. */
-static char *time_text(long long utc_ms)
-{
-    time_t seconds = (time_t)(utc_ms / 1000);
-    struct tm parts;
-    char text[40] = "";
-    if (utc_ms > 0 && localtime_r(&seconds, &parts)) {
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-    }
-    return cm_strdup(text);
-}
-
 static char *state_text(struct json_object *job)
 {
     const char *state = cm_state_words(cm_json_text(job, "state", ""));
-    return cm_json_flag(job, "held", 0) ? cm_format("%s, %s", state, cm_state_words("held")) : cm_strdup(state);
+    long long due_ms = cm_json_int(job, "publish_at_ms", 0);
+    if (cm_json_flag(job, "held", 0) || !due_ms) {
+        return cm_json_flag(job, "held", 0) ? cm_format("%s, %s", state, cm_state_words("held")) : cm_strdup(state);
+    }
+    char *due = cm_when_show(due_ms), *text = cm_format(_("due at %s"), due);
+    free(due);
+    return text;
 }
 
 /* ---- jobs ---------------------------------------------------------------------------------- */
@@ -67,7 +62,7 @@ static void print_jobs(struct json_object *jobs)
     cm_grid_add(&grid, (const char *[]){_("JOB"), _("STATE"), _("DONE"), _("OWNER"), _("CREATED"), _("SOURCE")});
     for (size_t i = 0; jobs && i < json_object_array_length(jobs); i++) {
         struct json_object *job = json_object_array_get_idx(jobs, i);
-        char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
+        char *state = state_text(job), *created = cm_when_show(cm_json_int(job, "created_ms", 0));
         double progress = cm_json_real(job, "progress", -1); /* an offline job has none */
         char *done = progress < 0 ? cm_strdup("") : cm_format("%3.0f%%", progress * 100);
         cm_grid_add(&grid, (const char *[]){cm_json_text(job, "id", ""), state, done, cm_json_text(job, "owner", ""),
@@ -192,6 +187,45 @@ static void print_rows(const char *heading, struct json_object *rows, struct jso
     json_object_put(ordered);
 }
 
+/* Whether it is what a post was made from, and not a clip of the job. */
+static int is_of_post(struct json_object *artifact, struct json_object *effects)
+{
+    for (size_t i = 0; effects && i < json_object_array_length(effects); i++) {
+        struct json_object *effect = json_object_array_get_idx(effects, i);
+        if (!strcmp(cm_json_text(effect, "step", ""), cm_json_text(artifact, "step", "")) &&
+            !strcmp(cm_json_text(effect, "item", ""), cm_json_text(artifact, "item", ""))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The clips under the names by which `publish` takes them. */
+static void print_clips(struct json_object *shown)
+{
+    static const struct field fields[] = {
+        {"clip", N_("CLIP")}, {"size", N_("SIZE")}, {"title", N_("TITLE")}, {NULL, NULL}};
+    struct json_object *artifacts = cm_json_array(shown, "artifacts"), *clips = json_object_new_array();
+    for (size_t i = 0; artifacts && i < json_object_array_length(artifacts); i++) {
+        struct json_object *artifact = json_object_array_get_idx(artifacts, i);
+        if (strcmp(cm_json_text(artifact, "role", ""), "clip") || !*cm_json_text(artifact, "item", "") ||
+            is_of_post(artifact, cm_json_array(shown, "effects"))) {
+            continue;
+        }
+        struct json_object *clip = json_object_new_object(), *facts = cm_json_object(artifact, "facts");
+        char *name = cm_format("%s/%s", cm_json_text(artifact, "job", ""), cm_json_text(artifact, "item", ""));
+        char *size = cm_show_size(cm_json_int(artifact, "bytes", 0));
+        json_object_object_add(clip, "clip", json_object_new_string(name));
+        json_object_object_add(clip, "size", json_object_new_string(size));
+        json_object_object_add(clip, "title", json_object_new_string(cm_json_text(facts, "title", "")));
+        json_object_array_add(clips, clip);
+        free(size);
+        free(name);
+    }
+    print_rows(_("Clips"), clips, NULL, fields);
+    json_object_put(clips);
+}
+
 static void print_shown(struct json_object *shown)
 {
     static const struct field task_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")}, {"state", N_("STATE")},
@@ -205,7 +239,7 @@ static void print_shown(struct json_object *shown)
                                                  {"url", N_("URL")}, {"post_id", N_("POST")},    {NULL, NULL}};
     struct json_object *job = cm_json_object(shown, "job");
     if (job) {
-        char *state = state_text(job), *created = time_text(cm_json_int(job, "created_ms", 0));
+        char *state = state_text(job), *created = cm_when_show(cm_json_int(job, "created_ms", 0));
         char *source = cm_ctl_clean(cm_json_text(job, "source", ""));
         printf("%s  %s  %s\n%s\n", cm_json_text(job, "id", ""), state, created, source);
         if (*cm_json_text(job, "words", "")) {
@@ -221,6 +255,7 @@ static void print_shown(struct json_object *shown)
     print_rows(_("Attempts"), cm_json_array(shown, "attempts"), steps, attempt_fields);
     print_rows(_("Files"), cm_json_array(shown, "artifacts"), steps, artifact_fields);
     print_rows(_("Posts"), cm_json_array(shown, "effects"), steps, effect_fields);
+    print_clips(shown);
 }
 
 static struct json_object *about_job(const char *what, const char *job)
@@ -275,7 +310,7 @@ static int status_of_end(struct json_object *summary)
 }
 
 /* One line of the watch; 1 when it was the last. */
-static int take_line(struct looked *looked, struct cm_progress *progress, struct json_object *line, int *status)
+static int take_line(int json, struct cm_progress *progress, struct json_object *line, int *status)
 {
     struct json_object *summary = cm_json_object(line, "job");
     const char *event = cm_json_text(line, "event", "");
@@ -286,7 +321,7 @@ static int take_line(struct looked *looked, struct cm_progress *progress, struct
     if (!summary) {
         return 0;
     }
-    if (looked->json) {
+    if (json) {
         puts(json_object_to_json_string_ext(summary, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
         fflush(stdout);
     } else {
@@ -299,24 +334,20 @@ static int take_line(struct looked *looked, struct cm_progress *progress, struct
     return 1;
 }
 
-int cm_ctl_watch(const struct cm_command *self, int argc, char **argv)
+int cm_ctl_follow(const struct cm_where *where, const char *job, int json)
 {
-    struct looked looked = {0};
     int status = 0, over = 0;
-    if (parse(self, argc, argv, 1, 1, &looked, NULL, &status) == CM_PARSED_STOP) {
-        return status;
-    }
-    struct cm_client *client = cm_client_connect(&looked.where);
+    struct cm_client *client = cm_client_connect(where);
     if (!client) {
         return EX_TEMPFAIL;
     }
     struct cm_progress *progress = cm_progress_new(cm_progress_style_of_stderr());
-    over = cm_client_send(client, about_job("watch", argv[looked.first])) != 0;
+    over = cm_client_send(client, about_job("watch", job)) != 0;
     while (!over) {
         struct json_object *line = NULL;
         enum cm_client_result result = cm_client_receive(client, WATCH_POLL_MS, &line);
         if (result == CM_CLIENT_LINE) {
-            over = take_line(&looked, progress, line, &status);
+            over = take_line(json, progress, line, &status);
         } else if (result == CM_CLIENT_CLOSED) {
             status = cm_ctl_fail(EX_TEMPFAIL, _("clipmakerd went away; watch again when it is back"));
             over = 1;
@@ -326,6 +357,16 @@ int cm_ctl_watch(const struct cm_command *self, int argc, char **argv)
     cm_progress_free(progress);
     cm_client_free(client);
     return cm_ctl_finish(status);
+}
+
+int cm_ctl_watch(const struct cm_command *self, int argc, char **argv)
+{
+    struct looked looked = {0};
+    int status = 0;
+    if (parse(self, argc, argv, 1, 1, &looked, NULL, &status) == CM_PARSED_STOP) {
+        return status;
+    }
+    return cm_ctl_follow(&looked.where, argv[looked.first], looked.json);
 }
 
 /* ---- why, status --------------------------------------------------------------------------- */

@@ -46,7 +46,12 @@ _clipmaker_value_of()
     -o | --output | --captions | -c | --config | --state | --socket | --folder) _clipmaker_files ;;
     -l | --lang) _clipmaker_offer $'ru\nen\nauto' ;;
     -f | --format) _clipmaker_offer $'9:16\n1:1\n16:9' ;;
-    -n | --clips | --min | --max | --pipeline | -t | --target | --owner | --priority | --request-key | --limit) ;;
+    -a | --at | --live | --title | --text) ;;
+    -t | --to | --target)
+        _clipmaker_where
+        _clipmaker_offer "$("${program:-clipmaker}" targets --json "${where[@]}" 2>/dev/null | _clipmaker_values name)"
+        ;;
+    -n | --clips | --min | --max | --pipeline | --owner | --priority | --request-key | --limit) ;;
     *) return 1 ;;
     esac
 }
@@ -68,7 +73,9 @@ _clipmaker_word_of()
         *) _clipmaker_offer $'enable\ndisable' ;;
         esac
         ;;
-    resolve) _clipmaker_offer absent ;;
+    publish) _clipmaker_files ;;
+    targets) ;;
+    resolve) _clipmaker_offer $'--live\n--absent' ;;
     esac
 }
 

@@ -64,11 +64,16 @@ int cm_ctl_print_json(struct json_object *value);
 /* Flushes stdout; the status, or EX_IOERR when it could not be written. */
 int cm_ctl_finish(int status);
 
+struct cm_where;
+/* Follows a job to its end: bars on stderr, or with `json` a summary a line on stdout. The exit status. */
+int cm_ctl_follow(const struct cm_where *where, const char *job, int json);
+
 /* Exit status for a reason's name ("no_speech"), as of a failed job. */
 int cm_ctl_status_of_reason(const char *reason);
 
 int cm_ctl_run(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_submit(const struct cm_command *self, int argc, char **argv);
+int cm_ctl_publish(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_jobs(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_show(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_watch(const struct cm_command *self, int argc, char **argv);

@@ -12,6 +12,7 @@
 static const struct cm_command commands[] = {
     {"run", "VIDEO|URL [-o DIR]", N_("Turn one video into clips in a folder; needs no running clipmakerd"), cm_ctl_run},
     {"submit", "VIDEO|URL", N_("Give a video to the running clipmakerd"), cm_ctl_submit},
+    {"publish", "CLIP --to NAME", N_("Publish a finished clip, now or at a time"), cm_ctl_publish},
     {"jobs", "", N_("List the jobs"), cm_ctl_jobs},
     {"show", "JOB", N_("Show a job: its steps, attempts, files and posts"), cm_ctl_show},
     {"watch", "JOB", N_("Follow a job until it is over"), cm_ctl_watch},
@@ -19,7 +20,8 @@ static const struct cm_command commands[] = {
     {"cancel", "JOB", N_("Cancel a job"), cm_ctl_cancel},
     {"retry", "JOB [STEP [ITEM]]", N_("Try again what failed or is held"), cm_ctl_retry},
     {"rm", "JOB...", N_("Remove finished jobs and their files"), cm_ctl_rm},
-    {"resolve", "POST_KEY absent|URL", N_("Say whether a post that nobody can confirm is live"), cm_ctl_resolve},
+    {"resolve", "POST_KEY --live URL|--absent", N_("Say whether a post that nobody can confirm is live"),
+     cm_ctl_resolve},
     {"status", "", N_("Show what clipmakerd is doing"), cm_ctl_status},
     {"fsck", "", N_("Check that what is stored makes sense"), cm_ctl_fsck},
     {"plugins", "[NAME]", N_("List the plugins, or the options of one"), cm_ctl_plugins},

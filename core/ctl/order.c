@@ -222,3 +222,15 @@ int cm_order_params(const struct cm_asked *asked, struct json_object **params)
     }
     return status;
 }
+
+int cm_order_priority(struct json_object *request, const char *text)
+{
+    int64_t priority = 0;
+    char *error = NULL;
+    if (text && (cm_parse_int(text, &priority, &error) || priority < -100 || priority > 100)) {
+        free(error);
+        return cm_ctl_fail(EX_USAGE, _("--priority %s: must be a number from -100 to 100"), text);
+    }
+    json_object_object_add(request, "priority", json_object_new_int64(priority));
+    return 0;
+}

@@ -32,5 +32,7 @@ struct cm_asked {
 int cm_order_source(const char *given, char **source, int *is_url);
 /* The job's parameters, only those that were asked for; a new reference. 0, or as above. */
 int cm_order_params(const struct cm_asked *asked, struct json_object **params);
+/* "priority" into the request, 0 when `text` is NULL. 0, or as above. */
+int cm_order_priority(struct json_object *request, const char *text);
 
 #endif

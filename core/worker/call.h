@@ -43,6 +43,7 @@ enum cm_verdict cm_stage_render(struct cm_call *call);
 enum cm_verdict cm_stage_publish(struct cm_call *call);
 enum cm_verdict cm_builtin_windows(struct cm_call *call);
 enum cm_verdict cm_builtin_choose(struct cm_call *call);
+enum cm_verdict cm_builtin_take(struct cm_call *call);
 
 /* Records a failure of core's own and returns the verdict. The format is translated. */
 enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,

@@ -38,10 +38,15 @@ static const struct work {
     uint32_t stage; /* 0: built in */
     cm_stage_fn run;
 } works[] = {
-    {"source", CM_STAGE_SOURCE, cm_stage_source}, {"prepare", CM_STAGE_PREPARE, cm_stage_prepare},
-    {"stt", CM_STAGE_STT, cm_stage_stt},          {"llm", CM_STAGE_LLM, cm_stage_llm},
-    {"render", CM_STAGE_RENDER, cm_stage_render}, {"publish", CM_STAGE_PUBLISH, cm_stage_publish},
-    {"windows", 0, cm_builtin_windows},           {"choose", 0, cm_builtin_choose},
+    {"source", CM_STAGE_SOURCE, cm_stage_source},
+    {"prepare", CM_STAGE_PREPARE, cm_stage_prepare},
+    {"stt", CM_STAGE_STT, cm_stage_stt},
+    {"llm", CM_STAGE_LLM, cm_stage_llm},
+    {"render", CM_STAGE_RENDER, cm_stage_render},
+    {"publish", CM_STAGE_PUBLISH, cm_stage_publish},
+    {"windows", 0, cm_builtin_windows},
+    {"choose", 0, cm_builtin_choose},
+    {"take", 0, cm_builtin_take},
 };
 
 /* What lasts from call to call in a warm worker. */

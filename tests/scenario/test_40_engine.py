@@ -406,8 +406,9 @@ def test_exactly_one_post(make, act, attempts):
     daemon.assert_clean()
 
 
-@pytest.mark.parametrize("act, answer, posts", [("posted,ok", "https://example.org/1", 1), ("sent,ok", "absent", 1),
-                                                ("lost,ok", "https://example.org/1", 1)])
+@pytest.mark.parametrize("act, answer, posts", [("posted,ok", ["--live", "https://example.org/1"], 1),
+                                                ("sent,ok", ["--absent"], 1), ("sent,ok", ["absent"], 1),
+                                                ("lost,ok", ["https://example.org/1"], 1)])
 def test_blind_platform_asks_a_person(make, act, answer, posts):
     daemon = make(chunks=1).start()
     job = daemon.submit(f"post={act}", params={"clips": 1, "targets": ["blind"]})
@@ -419,7 +420,7 @@ def test_blind_platform_asks_a_person(make, act, answer, posts):
     time.sleep(0.3)
     assert len(daemon.begun(job=job, stage="publish")) == 1, "nothing is sent before a person spoke"
     assert daemon.run("resolve", effect["key"], "nonsense", "--state", str(daemon.state)).returncode == 64
-    done = daemon.run("resolve", effect["key"], answer, "--state", str(daemon.state))
+    done = daemon.run("resolve", effect["key"], *answer, "--state", str(daemon.state))
     assert done.returncode == 0, done.stderr
     assert daemon.ended(job)["state"] == "succeeded"
     assert len(list(daemon.blind.iterdir())) == posts

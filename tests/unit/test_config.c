@@ -67,7 +67,7 @@ static void sound_config_has_defaults(void **state)
     assert_int_equal(config->formats.count, 1);
     assert_string_equal(config->formats.items[0], "9:16");
     assert_int_equal(config->use_count, 3);
-    assert_int_equal(config->pipeline_count, 1);
+    assert_int_equal(config->pipeline_count, 2); /* with our own, "publish" */
     char *worker = world_path(&world, "worker"), *store = world_path(&world, "state/store.sqlite");
     assert_string_equal(config->worker, worker); /* relative paths start from the file */
     assert_true(cm_starts_with(config->store, "sqlite:/"));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/common/done.h"
+#include "core/common/log.h"
 #include "core/common/text.h"
 #include "core/daemon/config/build.h"
 #include "core/daemon/engine/pipeline.h"
@@ -255,6 +256,26 @@ static void add_pipeline(struct cm_build *build, const struct cm_conf_value *val
     }
 }
 
+/* How `clipmaker publish` posts one clip, unless the configuration says it otherwise. */
+static const char own_pipeline[] =
+    "{\"name\":\"publish\",\"steps\":["
+    "{\"step\":\"clip\",\"builtin\":\"take\"},"
+    "{\"step\":\"publish\",\"stage\":\"publish\",\"use\":[\"target\"],\"after\":[\"clip\"],"
+    "\"each\":\"target\",\"tries\":5}]}";
+
+static void add_own_pipeline(struct cm_build *build)
+{
+    struct cm_config *config = build->config;
+    if (cm_config_pipeline(config, "publish") || cm_conf_find(build->conf, "pipelines.publish")) {
+        return;
+    }
+    config->pipelines =
+        cm_grow(config->pipelines, &config->pipeline_room, config->pipeline_count, sizeof *config->pipelines);
+    config->pipelines[config->pipeline_count] = cm_pipeline_parse(own_pipeline, NULL);
+    cm_assert(config->pipelines[config->pipeline_count]);
+    config->pipeline_count++;
+}
+
 void cm_build_pipelines(struct cm_build *build)
 {
     for (size_t i = 0; i < build->conf->value_count; i++) {
@@ -262,4 +283,5 @@ void cm_build_pipelines(struct cm_build *build)
             add_pipeline(build, &build->conf->values[i]);
         }
     }
+    add_own_pipeline(build);
 }

@@ -1,5 +1,5 @@
 /*
- * The requests: submit, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
+ * The requests: submit, publish, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
  *
  * A client may be gone when its answer is ready, so what waits keeps its number and not the
  * client itself.
@@ -20,6 +20,7 @@
 #include "core/daemon/cluster.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/control/intake.h"
+#include "core/daemon/control/post.h"
 #include "core/daemon/control/views.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/janitor.h"
@@ -37,14 +38,16 @@ struct errand {
     struct cm_daemon *daemon;
     uint64_t client;
     char *job, *step, *item;
-    const char *what; /* the request's "do" */
-    char *claimed_by; /* a boot; NULL: nobody */
-    char *words;      /* of why */
-    char *other;      /* the daemon that has the job, if it is not this one */
-    int over;         /* the job */
+    const char *what;            /* the request's "do" */
+    struct json_object *request; /* kept, where it is needed later; or NULL */
+    char *claimed_by;            /* a boot; NULL: nobody */
+    char *words;                 /* of why */
+    char *other;                 /* the daemon that has the job, if it is not this one */
+    int over;                    /* the job */
     struct cm_order order;
-    struct cm_job_row *existing; /* of a submit: the job that has its key */
-    struct json_object *list;    /* of jobs */
+    struct cm_job_row *existing;  /* of a submit: the job that has its key */
+    struct cm_effect_row *effect; /* of a resolve; its key is the item */
+    struct json_object *list;     /* of jobs */
     char **ids;
     size_t id_count, id_room, next_id;
     char *error;
@@ -66,6 +69,7 @@ static struct errand *errand_new(struct cm_client *client)
 {
     struct errand *errand = cm_alloc(sizeof *errand);
     struct json_object *request = cm_client_request(client);
+    errand->what = "";
     errand->daemon = cm_client_daemon(client);
     errand->client = cm_client_number(client);
     errand->job = cm_strdup(cm_json_text(request, "job", ""));
@@ -88,7 +92,11 @@ static void errand_free(struct errand *errand)
     if (errand->existing) {
         cm_row_free(CM_TABLE_JOB, errand->existing);
     }
+    if (errand->effect) {
+        cm_row_free(CM_TABLE_EFFECT, errand->effect);
+    }
     json_object_put(errand->list);
+    json_object_put(errand->request);
     for (size_t i = 0; i < errand->id_count; i++) {
         free(errand->ids[i]);
     }
@@ -142,6 +150,13 @@ static void answer_job(struct errand *errand, const char *job, int existing)
 
 static void refuse_conflict(struct errand *errand, const char *job)
 {
+    if (!strcmp(errand->what, "publish")) {
+        refuse(errand, EX_DATAERR,
+               cm_format(_("job %s has this clip for this target already, at another time or with other words: cancel "
+                           "it first, or say --again for a second post"),
+                         job));
+        return;
+    }
     refuse(errand, EX_DATAERR,
            cm_format(_("the request key \"%s\" is taken by another request: job %s"), errand->order.request_key, job));
 }
@@ -153,7 +168,12 @@ static void answer_existing(struct errand *errand)
     char *hash = cm_submit_hash(errand->order.source, errand->order.params, errand->order.pipeline);
     int same = !strcmp(hash, job->request_hash);
     free(hash);
-    if (same) {
+    if (!strcmp(errand->what, "publish") && (job->state == CM_JOB_CANCELLED || job->state == CM_JOB_FAILED)) {
+        refuse(errand, EX_DATAERR,
+               cm_format(_("job %s had this clip for this target and was %s: \"clipmaker retry %s\" takes it up again, "
+                           "--again makes a new post"),
+                         job->id, _(cm_job_state_name(job->state)), job->id));
+    } else if (same) {
         answer_job(errand, job->id, 1);
     } else {
         refuse_conflict(errand, job->id);
@@ -223,6 +243,7 @@ static void look_for_existing(struct errand *errand)
 static void do_submit(struct cm_client *client)
 {
     struct errand *errand = errand_new(client);
+    errand->what = "submit";
     int status = EX_USAGE;
     char *words = cm_intake_check(errand->daemon->config, cm_client_request(client), &errand->order, &status);
     if (words) {
@@ -231,6 +252,42 @@ static void do_submit(struct cm_client *client)
         look_for_existing(errand);
     } else {
         submit_to_engine(errand);
+    }
+}
+
+/* ---- publish --------------------------------------------------------------------------------- */
+
+static void order_post(struct errand *errand, const struct cm_view *view, struct json_object *request)
+{
+    int status = EX_USAGE;
+    char *words = cm_post_check(errand->daemon->config, view, request, &errand->order, &status);
+    if (words) {
+        refuse(errand, status, words);
+    } else {
+        look_for_existing(errand);
+    }
+}
+
+static void on_clip(void *arg, const struct cm_view *view, const char *error)
+{
+    struct errand *errand = arg;
+    if (!refuse_missing(errand, view, error)) {
+        order_post(errand, view, errand->request);
+    }
+}
+
+static void do_publish(struct cm_client *client)
+{
+    struct errand *errand = errand_new(client);
+    const char *clip = cm_json_text(cm_client_request(client), "clip", "");
+    errand->what = "publish";
+    errand->request = json_object_get(cm_client_request(client));
+    free(errand->job);
+    errand->job = cm_post_job(clip);
+    if (*clip == '/') {
+        order_post(errand, NULL, errand->request);
+    } else {
+        cm_view_job(errand->daemon, errand->job, 1, on_clip, errand);
     }
 }
 
@@ -423,7 +480,7 @@ static void do_why(struct cm_client *client)
     cm_view_job(errand->daemon, errand->job, 0, on_why, errand);
 }
 
-/* ---- cancel, retry, rm, resolve -------------------------------------------------------------- */
+/* ---- cancel, retry, rm ----------------------------------------------------------------------- */
 
 /* Whatever the engine decided is durable when the store gets to this query. */
 static void on_barrier(void *arg, enum cm_table table, const void *row, const char *error)
@@ -546,17 +603,103 @@ static void do_rm(struct cm_client *client)
     do_change(client, "rm");
 }
 
-static void do_resolve(struct cm_client *client)
+/* ---- resolve --------------------------------------------------------------------------------- */
+
+/* A post that is not in doubt: what is known of it. */
+static char *not_in_doubt(const struct cm_effect_row *effect)
 {
-    struct errand *errand = errand_new(client);
-    struct json_object *request = cm_client_request(client);
-    const char *effect = cm_json_text(request, "effect", ""), *url = cm_json_text(request, "url", NULL);
-    const char *words = cm_engine_resolve(errand->daemon->engine, cm_daemon_now(), effect, url);
+    switch (effect->state) {
+    case CM_EFFECT_CONFIRMED:
+        return cm_format(_("that post of job %s is not in doubt: it is live: %s"), effect->job,
+                         *effect->url ? effect->url : effect->post_id);
+    case CM_EFFECT_SENDING:
+        return cm_format(_("that post of job %s is being looked into; \"clipmaker why %s\" says how far that is"),
+                         effect->job, effect->job);
+    default:
+        return cm_format(_("that post of job %s is not in doubt: it is not out"), effect->job);
+    }
+}
+
+static char *no_such_post(struct errand *errand)
+{
+    const char *key = errand->item, *near = NULL;
+    for (size_t i = 0; i < errand->id_count && !near; i++) {
+        near = *key && cm_starts_with(errand->ids[i], key) ? errand->ids[i] : NULL;
+    }
+    near = near ? near : cm_nearest(key, (const char *const *)errand->ids, errand->id_count);
+    if (near) {
+        return cm_format(_("no post has the key \"%.80s\"; did you mean %s?"), key, near);
+    }
+    if (errand->id_count) {
+        return cm_format(_("no post has the key \"%.80s\"; the first of %zu that are in doubt is %s"), key,
+                         errand->id_count, errand->ids[0]);
+    }
+    return cm_format(_("no post has the key \"%.80s\", and none is in doubt"), key);
+}
+
+static void resolve_here(struct errand *errand)
+{
+    const char *url = cm_json_text(errand->request, "url", NULL);
+    const char *words = cm_engine_resolve(errand->daemon->engine, cm_daemon_now(), errand->item, url);
     if (words) {
         refuse(errand, EX_DATAERR, cm_strdup(words));
     } else {
         answer_when_durable(errand);
     }
+}
+
+/* Whose job the post belongs to: only that daemon may say what became of it. */
+static void on_resolve_claim(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct errand *errand = arg;
+    (void)table;
+    if (row) {
+        const char *boot = ((const struct cm_claim_row *)row)->boot;
+        errand->other = strcmp(boot, errand->daemon->boot) ? cm_cluster_who(errand->daemon->cluster, boot) : NULL;
+    } else if (error) {
+        refuse(errand, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
+    } else if (errand->other) {
+        refuse(errand, EX_TEMPFAIL, cm_format(_("clipmakerd on %s works on this job: ask that one"), errand->other));
+    } else {
+        resolve_here(errand);
+    }
+}
+
+static void on_effect(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct errand *errand = arg;
+    const struct cm_effect_row *effect = row;
+    if (effect && !strcmp(effect->key, errand->item)) {
+        errand->effect = cm_row_copy(table, effect);
+    } else if (effect && effect->state == CM_EFFECT_UNCONFIRMED) {
+        errand->ids = cm_grow(errand->ids, &errand->id_room, errand->id_count, sizeof(char *));
+        errand->ids[errand->id_count++] = cm_strdup(effect->key);
+    }
+    if (row) {
+        return;
+    }
+    if (error) {
+        refuse(errand, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
+    } else if (!errand->effect) {
+        refuse(errand, EX_NOINPUT, no_such_post(errand));
+    } else if (errand->effect->state != CM_EFFECT_UNCONFIRMED) {
+        refuse(errand, EX_DATAERR, not_in_doubt(errand->effect));
+    } else {
+        struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->effect->job};
+        free(errand->job);
+        errand->job = cm_strdup(errand->effect->job);
+        cm_store_query(errand->daemon->store, &query, on_resolve_claim, errand);
+    }
+}
+
+static void do_resolve(struct cm_client *client)
+{
+    struct errand *errand = errand_new(client);
+    struct cm_query query = {.table = CM_TABLE_EFFECT};
+    errand->request = json_object_get(cm_client_request(client));
+    free(errand->item);
+    errand->item = cm_strdup(cm_json_text(errand->request, "effect", ""));
+    cm_store_query(errand->daemon->store, &query, on_effect, errand);
 }
 
 /* ---- status, fsck ---------------------------------------------------------------------------- */
@@ -687,9 +830,10 @@ static const struct {
     void (*run)(struct cm_client *client);
     int needs_store;
 } commands[] = {
-    {"submit", do_submit, 1},   {"jobs", do_jobs, 1},     {"show", do_show, 1},   {"watch", do_watch, 1},
-    {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1}, {"rm", do_rm, 1},
-    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},   {"reload", do_reload, 0},
+    {"submit", do_submit, 1}, {"publish", do_publish, 1}, {"jobs", do_jobs, 1},     {"show", do_show, 1},
+    {"watch", do_watch, 1},   {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1},
+    {"rm", do_rm, 1},         {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},
+    {"reload", do_reload, 0},
 };
 
 void cm_command_run(struct cm_client *client)

@@ -25,6 +25,7 @@
 #define KEY_MAX_BYTES 128
 #define SOURCE_MAX_BYTES 8192
 #define PRIORITY_MAX 100
+#define LATEST_MS 253402300799000 /* the last second of the year 9999 */
 
 struct check {
     const struct cm_config *config;
@@ -139,6 +140,31 @@ static void default_targets(const struct cm_config *config, struct cm_names *nam
     }
 }
 
+char *cm_intake_no_target(const struct cm_config *config, const char *name)
+{
+    const char **names = cm_alloc((config->use_count + 1) * sizeof *names);
+    struct cm_text all = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < config->use_count; i++) {
+        if (config->uses[i].stage == CM_STAGE_PUBLISH) {
+            cm_text_addf(&all, "%s%s", count ? ", " : "", config->uses[i].name);
+            names[count++] = config->uses[i].name;
+        }
+    }
+    const char *near = cm_nearest(name, names, count);
+    char *list = cm_text_take(&all), *words;
+    if (near) {
+        words = cm_format(_("target \"%.80s\": there is none of that name; did you mean %s?"), name, near);
+    } else if (count) {
+        words = cm_format(_("target \"%.80s\": there is none of that name; there are %s"), name, list);
+    } else {
+        words = cm_format(_("target \"%.80s\": the config has no instance that publishes"), name);
+    }
+    free(list);
+    free(names);
+    return words;
+}
+
 static char *check_targets(struct check *check)
 {
     struct cm_names fallback = {0};
@@ -153,8 +179,7 @@ static char *check_targets(struct check *check)
         const char *text = json_object_get_string(json_object_array_get_idx(targets, i));
         const struct cm_plugin_use *use = cm_config_use(check->config, text);
         if (!use || use->stage != CM_STAGE_PUBLISH) {
-            error = refuse(check, EX_USAGE,
-                           cm_format(_("target \"%.80s\": the config has no such instance that publishes"), text));
+            error = refuse(check, EX_USAGE, cm_intake_no_target(check->config, text));
         }
     }
     if (!error && json_object_array_length(targets) == 0 && has_target_dimension(check->pipeline)) {
@@ -309,16 +334,16 @@ static char *check_pipeline(struct check *check, const char *name)
     return refuse(check, EX_USAGE, cm_format(_("pipeline \"%.80s\": the config has none of that name"), name));
 }
 
-static char *check_sender(struct check *check, struct json_object *request)
+char *cm_intake_sender(struct json_object *request, int *status)
 {
     long long priority = cm_json_int(request, "priority", 0);
+    *status = EX_USAGE;
     if (strlen(cm_json_text(request, "owner", "")) > OWNER_MAX_BYTES ||
         strlen(cm_json_text(request, "request_key", "")) > KEY_MAX_BYTES) {
-        return refuse(check, EX_USAGE,
-                      cm_format(_("owner and request_key: at most %d and %d bytes"), OWNER_MAX_BYTES, KEY_MAX_BYTES));
+        return cm_format(_("owner and request_key: at most %d and %d bytes"), OWNER_MAX_BYTES, KEY_MAX_BYTES);
     }
     if (priority < -PRIORITY_MAX || priority > PRIORITY_MAX) {
-        return refuse(check, EX_USAGE, cm_format(_("priority: must be from %d to %d"), -PRIORITY_MAX, PRIORITY_MAX));
+        return cm_format(_("priority: must be from %d to %d"), -PRIORITY_MAX, PRIORITY_MAX);
     }
     return NULL;
 }
@@ -332,9 +357,9 @@ static char *check_params(struct check *check)
         error = checks[i](check);
     }
     put_text(check, "plan", cm_json_text(check->given, "plan", ""));
-    struct json_object *at = member(check->given, "publish_at_ms");
-    if (at) {
-        json_object_object_add(check->params, "publish_at_ms", json_object_get(at));
+    int64_t at_ms;
+    if (!error && member(check->given, "publish_at_ms")) {
+        error = check_number(check, "publish_at_ms", 0, 0, LATEST_MS, &at_ms);
     }
     return error;
 }
@@ -350,7 +375,7 @@ char *cm_intake_check(const struct cm_config *config, struct json_object *reques
     }
     check.given = cm_json_object(request, "params");
     error = error ? error : check_pipeline(&check, *pipeline ? pipeline : "default");
-    error = error ? error : check_sender(&check, request);
+    error = error ? error : cm_intake_sender(request, status);
     error = error ? error : check_params(&check);
     error = error ? error : check_source(&check, source);
     const char *owner = cm_json_text(request, "owner", "");

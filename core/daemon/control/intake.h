@@ -22,4 +22,9 @@ struct cm_order {
 char *cm_intake_check(const struct cm_config *config, struct json_object *request, struct cm_order *order, int *status);
 void cm_order_free(struct cm_order *order);
 
+/* Owner, request key and priority of any request. NULL, or one line why not. */
+char *cm_intake_sender(struct json_object *request, int *status);
+/* That there is no such target, with those of like names, or all. malloc'd. */
+char *cm_intake_no_target(const struct cm_config *config, const char *name);
+
 #endif

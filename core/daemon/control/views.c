@@ -288,6 +288,22 @@ static void put_reason(struct json_object *object, const struct cm_view *view)
     free(pause);
 }
 
+/* When the first post that waits for its time is due; 0: none does, or there is other work yet. */
+static int64_t publish_at(const struct cm_view *view)
+{
+    int64_t first_ms = 0;
+    for (size_t i = 0; i < view->tasks.count; i++) {
+        const struct cm_task_row *task = task_at(view, i);
+        if (task->state == CM_TASK_RUNNING || task->state == CM_TASK_READY) {
+            return 0; /* that is what it does now */
+        }
+        if (task->state == CM_TASK_SCHEDULED && (!first_ms || task->due_ms < first_ms)) {
+            first_ms = task->due_ms;
+        }
+    }
+    return first_ms;
+}
+
 struct json_object *cm_view_summary(const struct cm_view *view)
 {
     const struct cm_job_row *job = view->job;
@@ -303,6 +319,7 @@ struct json_object *cm_view_summary(const struct cm_view *view)
     put_number(object, "created_ms", job->created_ms);
     put_number(object, "finished_ms", job->finished_ms);
     put_reason(object, view);
+    put_number(object, "publish_at_ms", publish_at(view));
     put_real(object, "progress", done ? 1 : progress);
     json_object_object_add(object, "steps", steps);
     return object;

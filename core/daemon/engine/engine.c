@@ -185,6 +185,7 @@ static void wake_due(struct cm_engine *engine, struct cm_now now)
     struct cm_heap_node *top;
     while ((top = cm_heap_top(&engine->due)) && top->key <= now.utc_ms) {
         struct cm_task *task = top->owner;
+        task->late_ms = task->row->state == CM_TASK_SCHEDULED ? now.utc_ms - top->key : 0;
         cm_heap_remove(&engine->due, top);
         enqueue_or_settle(engine, now, task);
     }

@@ -185,6 +185,7 @@ static struct cm_start *new_start(const struct cm_task *task, const char *instan
     start->language = cm_strdup(task->job->language);
     start->ask = cm_strdup(step->ask);
     start->effect_key = cm_strdup(task->effect ? task->effect->key : "");
+    start->late_ms = task->late_ms;
     start->post_id = cm_strdup(task->effect ? task->effect->post_id : "");
     for (size_t i = 0; i < task->step; i++) {
         if (task->job->steps[task->step].before[i]) {
@@ -215,5 +216,6 @@ void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *
     }
     new_attempt(&turn, task, instance);
     cm_turn_action(&turn, CM_ACTION_START, task)->start = new_start(task, instance);
+    task->late_ms = 0;
     cm_turn_end(&turn);
 }

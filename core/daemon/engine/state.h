@@ -68,6 +68,7 @@ struct cm_task {
     char **children;
     size_t child_count;
     int64_t losses, waits, link_crashes;
+    int64_t late_ms;                /* how long after its time it became ready; 0: no time was set, or in time */
     struct cm_attempt_row *attempt; /* while it runs */
     struct cm_effect_row *effect;   /* publish */
     struct cm_artifact_row **artifacts;

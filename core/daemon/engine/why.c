@@ -68,7 +68,7 @@ static char *why_held(const struct cm_task *task)
     if (task->row->held_by != CM_HELD_UNCONFIRMED || !task->effect) {
         return line;
     }
-    char *whole = cm_format("%s (clipmaker resolve %s URL|absent)", line, task->effect->key);
+    char *whole = cm_format("%s (clipmaker resolve %s --live URL|--absent)", line, task->effect->key);
     free(line);
     return whole;
 }

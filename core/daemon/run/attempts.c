@@ -31,6 +31,7 @@
 #include "core/daemon/run/workers.h"
 
 #define ATTEMPT_MAGIC 0x636d6174u
+#define LATE_MS 1000 /* from then on it is told */
 #define ALONE ((pid_t)-1)
 #define DONE_FILE_MAX_BYTES (64 * 1024 * 1024)
 
@@ -630,6 +631,16 @@ static int make_folder(struct attempt *attempt)
     return -1;
 }
 
+/* A post whose time came while nothing ran here. */
+static void say_late(const struct attempt *attempt)
+{
+    if (attempt->start->late_ms > LATE_MS) {
+        char *late = cm_show_duration(attempt->start->late_ms / 1000 * 1000);
+        cm_warn("%s was due %s ago, when nothing was started here: it is published now", attempt->name, late);
+        free(late);
+    }
+}
+
 void cm_attempts_start(struct cm_attempts *attempts, struct cm_action *action)
 {
     struct cm_daemon *daemon = attempts->daemon;
@@ -647,6 +658,7 @@ void cm_attempts_start(struct cm_attempts *attempts, struct cm_action *action)
     attempt->kill = evtimer_new(daemon->base, on_kill, attempt);
     attempt->next = attempts->first;
     attempts->first = attempt;
+    say_late(attempt);
     if (daemon->pauses & CM_PAUSE_DRAIN) {
         finish(attempt, core_done(CM_OUTCOME_INTERRUPTED, CM_REASON_STOPPED, cm_strdup("")), 0);
     } else if (!is_once(attempt) || make_folder(attempt) == 0) { /* a warm worker makes it when it is needed */
