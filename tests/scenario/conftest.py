@@ -1,8 +1,10 @@
 """What every scenario stands on: the staged programs, a daemon of the fakes, the films.
 
 check sets CLIPMAKER_STAGE (prefix of the staged tree), CLIPMAKER_BUILD (build folder, for the fake
-plugins), CLIPMAKER_SAMPLES (where films that the tests make are kept) and CLIPMAKER_TEST_MEDIA.
+plugins), CLIPMAKER_SAMPLES (where films that the tests make are kept), CLIPMAKER_NPM (where npm's packages are),
+CLIPMAKER_TEST_MEDIA and CLIPMAKER_TEST_CONTRACTS.
 """
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -14,7 +16,9 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CLIPMAKER_BUILD", TOP / "build/gcc"))
 STAGE = pathlib.Path(os.environ.get("CLIPMAKER_STAGE", BUILD / "stage/usr/local"))
 SAMPLES = pathlib.Path(os.environ.get("CLIPMAKER_SAMPLES", TOP / "build/sample"))
+NPM = pathlib.Path(os.environ.get("CLIPMAKER_NPM", TOP / "build/npm"))
 MEDIA = pathlib.Path(os.environ.get("CLIPMAKER_TEST_MEDIA", TOP.parent / "shared/media"))
+CONTRACTS = pathlib.Path(os.environ.get("CLIPMAKER_TEST_CONTRACTS", TOP.parent / "shared/contracts"))
 
 
 def pytest_configure(config):
@@ -71,6 +75,14 @@ def daemons(tmp_path):
         for daemon in made:
             daemon.kill()
             daemon.wait(lambda one=daemon: not one.processes(), "the end of every process", 10)
+
+
+@pytest.fixture(scope="session")
+def contracts():
+    """contracts(NAME) holds requests and answers to NAME.openapi.json; contract.py tells how. Skips without it."""
+    from contract import Contracts
+    with contextlib.ExitStack() as stack:
+        yield Contracts(stack)
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""What plugins send, and what our scripted servers answer, held to the services' own contracts by Prism."""
+import json
+
+import pytest
+
+from contract import send
+from openai_server import Answer, Server, chat, error
+from scripted import Request
+from test_75_openai import KEY, SEGMENTS, VERBOSE, ask, call, example, hear, moments_of
+
+
+@pytest.fixture
+def server():
+    with Server() as one:
+        yield one
+
+
+# ---- The harness itself -------------------------------------------------------------------------
+
+def exchange(url, body, path="/chat/completions"):
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer x"}
+    return send(url + path, Request(path, headers, body, "POST"), headers, body)
+
+
+RIGHT = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+
+
+def complaints(contracts, server, body, answer):
+    """What Prism has against one exchange."""
+    server.script = [answer]
+    try:
+        with contracts("openai").before(server.url) as url:
+            exchange(url, body)
+    except AssertionError as found:
+        return str(found)
+    return ""
+
+
+def test_a_wrong_request_and_a_wrong_answer_are_noticed(contracts, server):
+    assert complaints(contracts, server, RIGHT, chat("yes")) == ""
+    assert "messages" in complaints(contracts, server, b'{"model": "m"}', chat("yes"))
+    assert server.requests == server.requests[:1]  # the wrong one did not come through
+    wrong = complaints(contracts, server, RIGHT, Answer({"id": 1}))
+    assert "choices" in wrong and "response" in wrong
+    with pytest.raises(AssertionError, match="not one request"):
+        with contracts("openai").before(server.url):
+            pass
+
+
+# ---- Questions ----------------------------------------------------------------------------------
+
+CHAT_OPTIONS = [
+    {},
+    {"temperature": "0"},
+    {"temperature": "-1", "limit_field": "max_completion_tokens"},
+    {"structure": "json_object"},
+    {"structure": "none"},
+    {"extra": '{"reasoning_effort": "minimal", "seed": 7}', "headers": "X-Title: Clips"},
+    {"model": "a-vendor/A.Model-1:free", "context": "100000"},
+]
+
+
+def right_answer(request):
+    if "json_schema" in str(request.json.get("response_format")):
+        return moments_of(request)
+    return chat(example(json.loads(request.json["messages"][0]["content"].split("Schema: ", 1)[1])))
+
+
+@pytest.mark.parametrize("plugin", ["llm_openai", "llm_cloudru"])
+def test_questions(contracts, server, tmp_path, plugin):
+    server.otherwise = right_answer
+    with contracts("openai").before(server.url) as url:
+        for number, options in enumerate(CHAT_OPTIONS):
+            done = ask(server, tmp_path, plugin, folder=f"a{number}", options={"url": url, **options})
+            assert done.verdict == "ok", done.words
+    assert len(server.requests) >= len(CHAT_OPTIONS)
+
+
+def test_the_ways_down_to_a_plain_answer(contracts, server, tmp_path):
+    def simple(request):
+        if "response_format" in request.json:
+            return error(400, None, message="response_format is not supported", param="response_format")
+        return right_answer(request)
+    server.otherwise = simple
+    with contracts("openai").before(server.url) as url:
+        assert ask(server, tmp_path, options={"url": url}).verdict == "ok"
+    assert [one.json.get("response_format", {}).get("type") for one in server.requests] == \
+        ["json_schema", "json_object", None]
+
+
+def test_asking_again(contracts, server, tmp_path):
+    server.script, server.otherwise = [chat("nonsense")], right_answer
+    with contracts("openai").before(server.url) as url:
+        assert ask(server, tmp_path, options={"url": url}).verdict == "ok"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("plugin", ["llm_openai", "llm_cloudru"])
+def test_models(contracts, server, tmp_path, plugin):
+    server.script = [Answer({"object": "list", "data": [
+        {"id": "a/b-1", "object": "model", "created": 1760000000, "owned_by": "a"}]})]
+    with contracts("openai").before(server.url) as url:
+        done = call(tmp_path / "attempt", plugin, "llm", "models", {"url": url, "key": KEY, "model": "a/b"})
+    assert done.verdict == "ok", done.words
+
+
+# ---- Speech -------------------------------------------------------------------------------------
+
+SPEECH_OPTIONS = [{}, {"times": "segments"}, {"times": "none"}, {"temperature": "0.2"}, {"model": "openai/whisper-large-v3"}]
+
+
+def heard(request):
+    if request.fields["response_format"] == ["json"]:
+        return Answer({"text": VERBOSE["text"]})
+    answer = {**VERBOSE, "segments": [{**one, "seek": 0, "tokens": [1], "temperature": 0, "compression_ratio": 1.5}
+                                      for one in SEGMENTS]}
+    if "word" not in request.fields["timestamp_granularities[]"]:
+        del answer["words"]
+    return Answer(answer)
+
+
+@pytest.mark.parametrize("plugin", ["stt_openai", "stt_cloudru"])
+def test_speech(contracts, server, tmp_path, plugin):
+    server.otherwise = heard
+    with contracts("openai").before(server.url) as url:
+        for number, options in enumerate(SPEECH_OPTIONS):
+            done = hear(server, tmp_path, plugin, folder=f"a{number}", options={"url": url, **options})
+            assert done.verdict == "ok", done.words
+    assert len(server.requests) == len(SPEECH_OPTIONS)
+    assert all(one.files["file"][2].startswith(b"RIFF") for one in server.requests)  # the server got the real bytes
