@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/common/text.h"
+#include "core/worker/phrase.h"
 
 #define TOLERANCE_MS 1000 /* recognisers count a little past the edges of what they were given */
 #define PHRASE_WORDS_MAX 12
@@ -63,15 +64,6 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
 }
 
 /* ---- Text over speech ---- */
-
-static size_t characters(const char *text, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        count += ((unsigned char)text[i] & 0xc0) != 0x80;
-    }
-    return count;
-}
 
 /* The intervals that words are laid over, end to end: the speech inside a span. */
 struct track {
@@ -132,23 +124,71 @@ static void append(struct cm_lay *lay, const char *text, size_t bytes, int64_t s
 
 static const char spaces[] = " \t\r\n\v\f";
 
-static void spread(struct cm_lay *lay, const char *text, const struct track *track, double confidence, int32_t speaker)
+/* The words of a text. */
+struct parted {
+    const char **texts;
+    size_t *bytes;
+    struct cm_phrase_word *words;
+    size_t count;
+};
+
+static struct parted part(const char *text)
+{
+    struct parted parted = {0};
+    for (const char *at = text + strspn(text, spaces); *at; at += strspn(at, spaces)) {
+        at += strcspn(at, spaces);
+        parted.count++;
+    }
+    parted.texts = cm_alloc(parted.count * sizeof *parted.texts);
+    parted.bytes = cm_alloc(parted.count * sizeof *parted.bytes);
+    parted.words = cm_alloc(parted.count * sizeof *parted.words);
+    size_t i = 0;
+    for (const char *at = text + strspn(text, spaces); *at; at += strspn(at, spaces)) {
+        size_t bytes = strcspn(at, spaces);
+        parted.texts[i] = at;
+        parted.bytes[i] = bytes;
+        parted.words[i++] = cm_phrase_word(at, bytes);
+        at += bytes;
+    }
+    return parted;
+}
+
+static void free_parted(struct parted *parted)
+{
+    free(parted->texts);
+    free(parted->bytes);
+    free(parted->words);
+}
+
+/* Words first..last-1 go over the whole track, in proportion to their letters. */
+static void share_out(struct cm_lay *lay, const struct parted *parted, size_t first, size_t last,
+                      const struct track *track, double confidence, int32_t speaker)
 {
     double total = 0, passed = 0;
-    for (const char *at = text + strspn(text, spaces); *at; at += strspn(at, spaces)) {
-        size_t bytes = strcspn(at, spaces);
-        total += (double)characters(at, bytes) + 1;
-        at += bytes;
+    for (size_t i = first; i < last; i++) {
+        total += parted->words[i].letters;
     }
-    for (const char *at = text + strspn(text, spaces); *at; at += strspn(at, spaces)) {
-        size_t bytes = strcspn(at, spaces);
-        double share = (double)characters(at, bytes) + 1;
-        double scale = (double)track->total_ms / total;
+    for (size_t i = first; i < last; i++) {
+        double share = parted->words[i].letters, scale = (double)track->total_ms / total;
         struct cm_interval where = place(track, passed * scale, (passed + share) * scale);
-        append(lay, at, bytes, where.start_ms, where.end_ms, confidence, speaker);
+        append(lay, parted->texts[i], parted->bytes[i], where.start_ms, where.end_ms, confidence, speaker);
         passed += share;
-        at += bytes;
     }
+}
+
+static void spread(struct cm_lay *lay, const char *text, const struct track *track, double confidence, int32_t speaker)
+{
+    struct parted parted = part(text);
+    size_t *ends = track->count > 1 ? cm_phrase_cut(parted.words, parted.count, track->parts, track->count) : NULL;
+    for (size_t i = 0, first = 0; ends && i < track->count; first = ends[i++]) {
+        struct track one = {&track->parts[i], 1, track->parts[i].end_ms - track->parts[i].start_ms};
+        share_out(lay, &parted, first, ends[i], &one, confidence, speaker);
+    }
+    if (!ends) {
+        share_out(lay, &parted, 0, parted.count, track, confidence, speaker);
+    }
+    free(ends);
+    free_parted(&parted);
 }
 
 void cm_lay_text(struct cm_lay *lay, const char *text, int64_t start_ms, int64_t end_ms, double confidence,

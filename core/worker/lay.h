@@ -29,7 +29,7 @@ struct cm_lay {
 void cm_lay_word(struct cm_lay *lay, const char *text, int64_t start_ms, int64_t end_ms, double confidence,
                  int32_t speaker);
 /* Adds text that has only a span (-1, -1: the whole chunk): its words are laid over the speech in
- * the span in proportion to their characters, never across a pause. */
+ * the span, phrase by phrase, in a phrase in proportion to their letters, never across a pause. */
 void cm_lay_text(struct cm_lay *lay, const char *text, int64_t start_ms, int64_t end_ms, double confidence,
                  int32_t speaker);
 /* Sorts, keeps what lies in the chunk, ends overlaps, drops what recognisers make up on silence. */

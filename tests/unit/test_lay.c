@@ -40,7 +40,7 @@ static void test_text_over_speech(void **state)
 {
     (void)state;
     struct cm_lay lay = open_lay();
-    /* 12 characters and spaces over 3 s of speech: 250 ms each. */
+    /* Each word with its space is four letters long: two of them fill 2 s. */
     cm_lay_text(&lay, " abc  abc\nabc ", -1, -1, 0.5, -1);
     cm_lay_finish(&lay);
     check_order(&lay);
@@ -63,7 +63,7 @@ static void test_no_word_spans_a_pause(void **state)
     cm_lay_finish(&lay);
     check_order(&lay);
     assert_int_equal(lay.count, 7);
-    assert_int_equal(lay.words[0].end_ms - lay.words[0].start_ms, 417); /* 3000 * 5 / 36 */
+    assert_int_equal(lay.words[0].end_ms - lay.words[0].start_ms, 400); /* 2000 * 5 / 25 */
     for (size_t i = 0; i < lay.count; i++) {
         assert_true(lay.words[i].end_ms <= 3000 || lay.words[i].start_ms >= 5000);
         assert_true(lay.words[i].confidence == -1.0);
