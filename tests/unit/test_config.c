@@ -442,6 +442,34 @@ static void reload_knows_what_it_cannot_change(void **state)
     cm_config_free(old);
 }
 
+static void chains_take_the_place_of_use(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"{ words = [ \"eer\" ]; }", "step \"words\" uses \"eer\", which is not in plugins; did you mean ear?"},
+        {"{ words = [ \"src\" ]; }", "is of stage stt, but src"},
+        {"{ words = \"ear\"; }", "chains.words must be a list of names"},
+        {"{ words = [ ]; }", "chains.words must be a list of names"},
+        {"{ word = [ \"ear\" ]; }", "no pipeline has a step \"word\"; did you mean words?"},
+    };
+    world_write(&world, "conf.d/10.conf",
+                "plugins: { second: { plugin = \"stt_a\"; }; };\nchains: { words = [ \"second\", \"ear\" ]; };\n");
+    load_with("");
+    assert_int_equal(world.complaints.count, 0);
+    const struct cm_step *step = &world.config->pipelines[0]->steps[1];
+    assert_int_equal(step->use_count, 2);
+    assert_string_equal(step->use[0], "second");
+    assert_string_equal(step->use[1], "ear");
+    world_write(&world, "conf.d/10.conf", "");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *more = cm_format("chains: %s;\n", bad[i][0]);
+        int line = load_with(more);
+        assert_null(world.config);
+        assert_true(world_complains(&world, "clipmaker.conf", line, bad[i][1]));
+        free(more);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +492,7 @@ int main(void)
         WORLD_TEST(output_fills_the_option_that_run_names),
         WORLD_TEST(a_private_run_has_a_store_of_its_own),
         WORLD_TEST(steps_are_checked),
+        WORLD_TEST(chains_take_the_place_of_use),
         WORLD_TEST(more_pipelines_have_names),
         WORLD_TEST(reload_knows_what_it_cannot_change),
     };

@@ -134,7 +134,8 @@ static void take_setting(struct cm_build *build, struct json_object *values, str
 
 static void complain_unknown(struct cm_build *build, const struct cm_conf_value *value)
 {
-    static const char *const others[] = {"clips.formats", "targets", "plugins", "pipeline", "pipelines", "owners"};
+    static const char *const others[] = {"clips.formats", "targets", "plugins", "pipeline",
+                                         "pipelines",     "owners",  "chains"};
     const size_t other_count = sizeof others / sizeof *others;
     size_t count = 0, room = 0;
     const char **names = NULL;
@@ -155,7 +156,7 @@ static void complain_unknown(struct cm_build *build, const struct cm_conf_value 
 static int is_elsewhere(const char *path)
 {
     return cm_starts_with(path, "plugins.") || cm_starts_with(path, "pipelines.") || cm_starts_with(path, "owners.") ||
-           !strcmp(path, "clips.formats") || !strcmp(path, "targets");
+           cm_starts_with(path, "chains.") || !strcmp(path, "clips.formats") || !strcmp(path, "targets");
 }
 
 static void build_settings(struct cm_build *build)

@@ -69,6 +69,59 @@ static struct json_object *to_json(const config_setting_t *setting)
     }
 }
 
+static int has_only_text(const config_setting_t *list)
+{
+    for (int i = 0; i < config_setting_length(list); i++) {
+        if (config_setting_type(config_setting_get_elem(list, (unsigned)i)) != CONFIG_TYPE_STRING) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int has_shape(const config_setting_t *setting, enum shape shape)
+{
+    int type = config_setting_type(setting);
+    int is_text = type == CONFIG_TYPE_STRING, is_whole = type == CONFIG_TYPE_INT;
+    int is_names = (type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST) && has_only_text(setting);
+    switch (shape) {
+    case TEXT:
+        return is_text;
+    case NAMES:
+        return is_names;
+    case FLAG:
+        return type == CONFIG_TYPE_BOOL;
+    case WHOLE:
+        return is_whole;
+    case TEXT_OR_WHOLE:
+        return is_text || is_whole;
+    case TEXT_OR_NAMES:
+        return is_text || is_names;
+    }
+    return 0;
+}
+
+/* What stands in `chains` for this step, or NULL. */
+static const struct cm_conf_value *chain_of(const struct cm_build *build, const char *step)
+{
+    char *path = cm_format("chains.%s", step);
+    const struct cm_conf_value *chain = cm_conf_find(build->conf, path);
+    free(path);
+    return chain;
+}
+
+/* Puts the chains in the place of the steps' own `use`. */
+static void take_chains(const struct cm_build *build, struct json_object *steps)
+{
+    for (size_t i = 0; i < json_object_array_length(steps); i++) {
+        struct json_object *step = json_object_array_get_idx(steps, i), *name = json_object_object_get(step, "step");
+        const struct cm_conf_value *chain = name ? chain_of(build, json_object_get_string(name)) : NULL;
+        if (chain && has_shape(chain->setting, NAMES)) {
+            json_object_object_add(step, "use", to_json(chain->setting));
+        }
+    }
+}
+
 /* ---- Places ---------------------------------------------------------------------------------- */
 
 static int line_of(const config_setting_t *setting)
@@ -116,38 +169,6 @@ static int line_of_complaint(const struct cm_conf_value *value, const char *word
 }
 
 /* ---- Checks before and after ----------------------------------------------------------------- */
-
-static int has_only_text(const config_setting_t *list)
-{
-    for (int i = 0; i < config_setting_length(list); i++) {
-        if (config_setting_type(config_setting_get_elem(list, (unsigned)i)) != CONFIG_TYPE_STRING) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int has_shape(const config_setting_t *setting, enum shape shape)
-{
-    int type = config_setting_type(setting);
-    int is_text = type == CONFIG_TYPE_STRING, is_whole = type == CONFIG_TYPE_INT;
-    int is_names = (type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST) && has_only_text(setting);
-    switch (shape) {
-    case TEXT:
-        return is_text;
-    case NAMES:
-        return is_names;
-    case FLAG:
-        return type == CONFIG_TYPE_BOOL;
-    case WHOLE:
-        return is_whole;
-    case TEXT_OR_WHOLE:
-        return is_text || is_whole;
-    case TEXT_OR_NAMES:
-        return is_text || is_names;
-    }
-    return 0;
-}
 
 static void check_member(struct cm_build *build, const struct cm_conf_value *value, const config_setting_t *member)
 {
@@ -209,20 +230,21 @@ static void complain_instance(struct cm_build *build, const char *file, int line
 static void check_use(struct cm_build *build, const struct cm_conf_value *value, const struct cm_step *step)
 {
     const config_setting_t *source = step_named(value, step->name);
-    int line = source ? line_of(source) : value->line;
+    const struct cm_conf_value *chain = chain_of(build, step->name);
+    const char *file = chain ? chain->file : value->file;
+    int line = chain ? chain->line : source ? line_of(source) : value->line;
     for (size_t i = 0; i < step->use_count; i++) {
         const struct cm_plugin_use *use = cm_config_use(build->config, step->use[i]);
         if (!strcmp(step->use[i], "target")) {
             if (step->stage != CM_STAGE_PUBLISH) {
-                cm_complain(build->complaints, value->file, line, "step \"%s\" uses \"target\", which only publish can",
+                cm_complain(build->complaints, file, line, "step \"%s\" uses \"target\", which only publish can",
                             step->name);
             }
         } else if (!use) {
-            complain_instance(build, value->file, line, step, step->use[i]);
+            complain_instance(build, file, line, step, step->use[i]);
         } else if (use->stage && use->stage != step->stage) {
-            cm_complain(build->complaints, value->file, line,
-                        "step \"%s\" is of stage %s, but %s (plugin %s) is for %s", step->name,
-                        cm_stage_name(step->stage), use->name, use->plugin, cm_stage_name(use->stage));
+            cm_complain(build->complaints, file, line, "step \"%s\" is of stage %s, but %s (plugin %s) is for %s",
+                        step->name, cm_stage_name(step->stage), use->name, use->plugin, cm_stage_name(use->stage));
         }
     }
 }
@@ -232,9 +254,10 @@ static void add_pipeline(struct cm_build *build, const struct cm_conf_value *val
     if (check_shape(build, value) > 0) {
         return;
     }
-    struct json_object *whole = json_object_new_object();
+    struct json_object *whole = json_object_new_object(), *steps = to_json(value->setting);
+    take_chains(build, steps);
     json_object_object_add(whole, "name", json_object_new_string(value->path + strlen("pipelines.")));
-    json_object_object_add(whole, "steps", to_json(value->setting));
+    json_object_object_add(whole, "steps", steps);
     char *error = NULL;
     struct cm_pipeline *pipeline =
         cm_pipeline_parse(json_object_to_json_string_ext(whole, JSON_C_TO_STRING_PLAIN), &error);
@@ -254,6 +277,34 @@ static void add_pipeline(struct cm_build *build, const struct cm_conf_value *val
     for (size_t i = 0; i < pipeline->step_count; i++) {
         check_use(build, value, &pipeline->steps[i]);
     }
+}
+
+/* A chain is a list of names, for a step that some pipeline has. */
+static void check_chain(struct cm_build *build, const struct cm_conf_value *chain)
+{
+    const char *step = chain->path + strlen("chains.");
+    const char **names = NULL;
+    size_t count = 0, room = 0;
+    int is_known = 0;
+    if (!has_shape(chain->setting, NAMES) || config_setting_length(chain->setting) == 0) {
+        cm_complain(build->complaints, chain->file, chain->line, "%s must be %s", chain->path, shape_words[NAMES]);
+        return;
+    }
+    for (size_t i = 0; i < build->config->pipeline_count; i++) {
+        const struct cm_pipeline *pipeline = build->config->pipelines[i];
+        for (size_t k = 0; k < pipeline->step_count; k++) {
+            names = cm_grow(names, &room, count, sizeof *names);
+            names[count++] = pipeline->steps[k].name;
+            is_known = is_known || !strcmp(pipeline->steps[k].name, step);
+        }
+    }
+    if (!is_known) {
+        char *hint = cm_did_you_mean(step, names, count);
+        cm_complain(build->complaints, chain->file, chain->line, "%s: no pipeline has a step \"%s\"%s", chain->path,
+                    step, hint);
+        free(hint);
+    }
+    free(names);
 }
 
 /* How `clipmaker publish` posts one clip, unless the configuration says it otherwise. */
@@ -284,4 +335,9 @@ void cm_build_pipelines(struct cm_build *build)
         }
     }
     add_own_pipeline(build);
+    for (size_t i = 0; i < build->conf->value_count; i++) {
+        if (cm_starts_with(build->conf->values[i].path, "chains.")) {
+            check_chain(build, &build->conf->values[i]);
+        }
+    }
 }

@@ -182,7 +182,7 @@ static void put_named(struct cm_conf *conf, const char *path, config_setting_t *
 
 static int holds_names(const char *path)
 {
-    return !strcmp(path, "plugins") || !strcmp(path, "owners") || !strcmp(path, "pipelines");
+    return !strcmp(path, "plugins") || !strcmp(path, "owners") || !strcmp(path, "pipelines") || !strcmp(path, "chains");
 }
 
 static void flatten(struct cm_conf *conf, const char *path, config_setting_t *group, const char *file,

@@ -25,7 +25,7 @@ struct cm_conf_file {
 };
 
 /* One value. The path is "min_free", "backoff.base", "plugins.NAME" (the group itself),
- * "plugins.NAME.KEY", "owners.NAME" or "pipelines.NAME"; the setting lives in its file. */
+ * "plugins.NAME.KEY", "owners.NAME", "chains.STEP" or "pipelines.NAME"; the setting lives in its file. */
 struct cm_conf_value {
     char *path;
     config_setting_t *setting;
