@@ -193,11 +193,13 @@ static struct json_object *describe_stage(const struct cm_loaded *loaded)
     case CM_STAGE_STT:
         json_object_object_add(facts, "languages", text(ops->stt.languages));
         json_object_object_add(facts, "needs_captions", json_object_new_boolean(ops->stt.needs_captions));
+        json_object_object_add(facts, "elsewhere", json_object_new_boolean(ops->stt.elsewhere));
         break;
     case CM_STAGE_LLM:
         json_object_object_add(facts, "needs_no_prompt", json_object_new_boolean(ops->llm.needs_no_prompt));
         json_object_object_add(facts, "context_tokens", json_object_new_int64(ops->llm.context_tokens));
         json_object_object_add(facts, "can_models", json_object_new_boolean(ops->llm.models != NULL));
+        json_object_object_add(facts, "elsewhere", json_object_new_boolean(ops->llm.elsewhere));
         break;
     case CM_STAGE_PUBLISH:
         json_object_object_add(facts, "settle", json_object_new_int64(ops->publish.settle));
@@ -210,6 +212,7 @@ static struct json_object *describe_stage(const struct cm_loaded *loaded)
         json_object_object_add(facts, "can_remove", json_object_new_boolean(ops->publish.remove != NULL));
         json_object_object_add(facts, "can_check", json_object_new_boolean(ops->publish.check != NULL));
         json_object_object_add(facts, "can_refresh", json_object_new_boolean(ops->publish.refresh != NULL));
+        json_object_object_add(facts, "elsewhere", json_object_new_boolean(ops->publish.elsewhere));
         break;
     default:
         break;

@@ -23,6 +23,7 @@ static const struct cm_llm_ops ops = {
     .answer = answer,
     .models = openai_chat_models,
     .context = openai_chat_context,
+    .elsewhere = 1,
 };
 
 CM_PLUGIN(CM_STAGE_LLM, "llm_openai", "1.0", "Asks a language model at any server that speaks OpenAI's protocol",

@@ -261,6 +261,7 @@ static const struct cm_publish_ops ops = {
     .publish = publish,
     .remove = remove_post,
     .check = check,
+    .elsewhere = 1,
 };
 
 CM_PLUGIN(CM_STAGE_PUBLISH, "publish_telegram", "1.0", "Posts clips into a Telegram channel or group", options,

@@ -23,6 +23,7 @@ static const struct cm_stt_ops ops = {
     .size = sizeof ops,
     .languages = "*",
     .transcribe = transcribe,
+    .elsewhere = 1,
 };
 
 CM_PLUGIN(CM_STAGE_STT, "stt_openai", "1.0", "Recognises speech at any server that speaks OpenAI's protocol", options,

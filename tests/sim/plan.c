@@ -16,9 +16,9 @@ static const struct cm_instance instances[] = {
     {.name = "media", .stage = CM_STAGE_PREPARE, .limit = 2},
     {.name = "captions", .stage = CM_STAGE_STT, .limit = 3, .languages = "*", .needs_captions = 1},
     {.name = "stt1", .stage = CM_STAGE_STT, .limit = 2, .languages = "ru en"},
-    {.name = "stt2", .stage = CM_STAGE_STT, .limit = 2, .languages = "*"},
+    {.name = "stt2", .stage = CM_STAGE_STT, .limit = 2, .languages = "*", .elsewhere = 1},
     {.name = "llm1", .stage = CM_STAGE_LLM, .limit = 2},
-    {.name = "llm2", .stage = CM_STAGE_LLM, .limit = 2},
+    {.name = "llm2", .stage = CM_STAGE_LLM, .limit = 2, .elsewhere = 1},
     {.name = "cut", .stage = CM_STAGE_RENDER, .limit = 2},
     {.name = "spare", .stage = CM_STAGE_RENDER, .limit = 1},
     {.name = "native", .stage = CM_STAGE_PUBLISH, .limit = 2, .settle = CM_SETTLE_NATIVE_KEY, .account = "shop"},
@@ -29,7 +29,7 @@ static const struct cm_instance instances[] = {
      .settle = CM_SETTLE_SEARCH,
      .settle_ms = 60000,
      .can_find = 1},
-    {.name = "blind", .stage = CM_STAGE_PUBLISH, .limit = 2},
+    {.name = "blind", .stage = CM_STAGE_PUBLISH, .limit = 2, .elsewhere = 1},
 };
 
 static const char *pick(struct sim_random *random, const char *const *choices, int count)

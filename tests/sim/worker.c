@@ -68,10 +68,10 @@ static void check_start(struct sim_world *world, const struct cm_start *start)
     for (size_t i = 0; i < world->worker_count; i++) {
         const struct sim_worker *worker = world->workers[i];
         int counts = !worker->orphan && !worker->forgotten && !worker->dead && worker->daemon == self;
-        all += counts;
+        all += counts && !worker->elsewhere;
         same += counts && !strcmp(worker->instance, start->instance);
     }
-    if (all >= world->plan->slots) {
+    if (all >= world->plan->slots && !(instance && instance->elsewhere)) {
         sim_fail(world, "%d attempts at once on %d slots", all + 1, world->plan->slots);
     }
     if (!instance || !*start->instance) {
@@ -144,6 +144,7 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
     worker->step = cm_strdup(start->step);
     worker->item = cm_strdup(start->item);
     worker->instance = cm_strdup(start->instance);
+    worker->elsewhere = instance_of(world, start->instance) && instance_of(world, start->instance)->elsewhere;
     worker->op = cm_strdup(start->op);
     worker->key = cm_strdup(start->effect_key);
     worker->upload = cm_strdup("");

@@ -40,6 +40,7 @@ struct sim_worker {
     int64_t at_ms;    /* when it goes on; INT64_MAX: waits for an answer */
     int64_t found_ms; /* find: the moment it looked */
     uint64_t number;  /* of the request that it waits for */
+    int elsewhere;    /* takes no slot, whatever the config says by now */
     int orphan;       /* its daemon is dead: nobody hears it */
     int killed;       /* it will be reported dead at at_ms */
     int forgotten;    /* killed, and its job is being loaded again */

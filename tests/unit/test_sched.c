@@ -19,7 +19,7 @@
 
 static struct cm_queue *new_queue(struct cm_sched *sched, const char *name, int limit, int64_t rate_us)
 {
-    struct cm_queue_options options = {limit, rate_us, 3, 1000, 100};
+    struct cm_queue_options options = {limit, rate_us, 3, 1000, 100, 0};
     struct cm_queue *queue = cm_sched_queue(sched, name);
     cm_queue_configure(queue, &options);
     return queue;
@@ -29,6 +29,39 @@ static void end(struct cm_sched *sched, struct cm_sched_entry *entry, int64_t no
 {
     cm_sched_released(sched, entry, entry->started_ms);
     cm_sched_ended(sched, entry, now_ms, &(struct cm_run_end){.how = how});
+}
+
+/* Who waits for another machine runs however full this one is, up to its own limit. */
+static void test_work_elsewhere_takes_no_slot(void **state)
+{
+    (void)state;
+    struct cm_sched *sched = cm_sched_new(1);
+    struct cm_queue *here = new_queue(sched, "here", 5, 0), *away = cm_sched_queue(sched, "away");
+    struct cm_queue_options options = {.limit = 2, .cost_ms = 100, .elsewhere = 1};
+    struct cm_sched_entry entries[6] = {0};
+    cm_queue_configure(away, &options);
+    for (int i = 0; i < 6; i++) {
+        cm_sched_add(sched, i < 3 ? here : away, &entries[i], "o", i);
+    }
+    assert_ptr_equal(cm_sched_pick(sched, 0), &entries[0]);
+    assert_true(cm_sched_full(sched));
+    assert_ptr_equal(cm_sched_pick(sched, 0), &entries[3]);
+    assert_int_equal(cm_sched_next_due(sched, 0), 0);
+    assert_ptr_equal(cm_sched_pick(sched, 0), &entries[4]);
+    assert_null(cm_sched_pick(sched, 0)); /* its limit, and the slot is taken */
+    assert_int_equal(cm_sched_next_due(sched, 0), INT64_MAX);
+    end(sched, &entries[3], 5, CM_RUN_GOOD);
+    assert_ptr_equal(cm_sched_pick(sched, 5), &entries[5]);
+    options.elsewhere = 0; /* a new config, while two of them run */
+    cm_queue_configure(away, &options);
+    end(sched, &entries[4], 6, CM_RUN_GOOD);
+    end(sched, &entries[5], 6, CM_RUN_GOOD);
+    assert_true(cm_sched_full(sched));
+    end(sched, &entries[0], 7, CM_RUN_GOOD);
+    assert_false(cm_sched_full(sched));
+    assert_ptr_equal(cm_sched_pick(sched, 7), &entries[1]);
+    assert_true(cm_sched_full(sched));
+    cm_sched_free(sched);
 }
 
 static void test_limits(void **state)
@@ -392,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_work_elsewhere_takes_no_slot),
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_nostart_rests_at_once),

@@ -303,6 +303,7 @@ static struct cm_instance facts_of(const struct cm_plugin_use *use)
         .settle = (uint32_t)settle,
         .settle_ms = cm_json_int(facts, "settle_ms", 0),
         .schemes = cm_json_text(facts, "schemes", ""),
+        .elsewhere = cm_json_flag(facts, "elsewhere", 0),
         .can_find = cm_json_flag(facts, "can_find", 0) || cm_json_int(facts, "can_find", 0) > 0,
     };
 }

@@ -24,7 +24,7 @@ static const struct cm_option settings[] = {
                   "where jobs are kept: sqlite: (in the state folder), sqlite:/path, postgresql://… or memory:"),
     CM_OPT_PATH(S, state, "state", 0, "", "folder for jobs and their files"),
     CM_OPT_CHOICE(S, language, "language", "ru", "ru|en|auto", "what is spoken when a job does not say"),
-    CM_OPT_INT(S, slots, "slots", "0", 0, 1024, "attempts at once over all plugins; 0: one a processor core"),
+    CM_OPT_INT(S, slots, "slots", "0", 0, 1024, "attempts at once over all plugins that work on this machine; 0: one a processor core"),
     CM_OPT_INT(S, max_jobs, "max_jobs", "1000", 0, 1000000, "unfinished jobs accepted; 0: no limit"),
     CM_OPT_SIZE(S, min_free_bytes, "min_free", "1GiB", 0, 1024 * TIB,
                 "nothing is started with less room in the state folder"),

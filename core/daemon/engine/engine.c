@@ -52,6 +52,7 @@ static void add_instance(struct cm_engine *engine, const struct cm_engine_config
         .breaker_failures = config->breaker_failures,
         .breaker_rest_ms = config->breaker_rest_ms,
         .cost_ms = cost_of(given->stage),
+        .elsewhere = given->elsewhere,
     };
     known->instance = *given;
     known->instance.name = cm_strdup(given->name);

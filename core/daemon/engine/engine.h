@@ -36,13 +36,14 @@ struct cm_instance {
     int64_t settle_ms;     /* publish */
     const char *schemes;   /* source: "file", "http https" */
     int can_find;          /* publish */
+    int elsewhere;         /* the work is done on another machine: takes no slot */
     const char *account;   /* whose breaker and waits it shares with others; NULL or "": nobody's */
 };
 
 struct cm_engine_config {
     const char *boot; /* id of this daemon run */
     uint64_t seed;
-    int slots;    /* attempts at once over all instances */
+    int slots;    /* attempts at once over all instances whose work is done here */
     int max_jobs; /* unfinished jobs accepted; 0: no limit */
     const struct cm_instance *instances;
     size_t instance_count;

@@ -59,7 +59,7 @@ struct cm_sched_owner {
 };
 
 struct cm_sched {
-    size_t slots, running, waiting;
+    size_t slots, taken, running, waiting; /* taken: slots */
     struct cm_queue **queues;
     size_t queue_count, queue_room;
     struct cm_account **accounts;
@@ -96,7 +96,12 @@ size_t cm_sched_waiting(const struct cm_sched *sched)
 
 int cm_sched_full(const struct cm_sched *sched)
 {
-    return sched->running >= sched->slots;
+    return sched->taken >= sched->slots;
+}
+
+int cm_sched_has_slot(const struct cm_sched *sched, const struct cm_queue *queue)
+{
+    return (queue && queue->options.elsewhere) || !cm_sched_full(sched);
 }
 
 uint64_t cm_sched_breaks(const struct cm_sched *sched)
@@ -249,7 +254,7 @@ struct cm_queue *cm_sched_queue(struct cm_sched *sched, const char *name)
     }
     struct cm_queue *queue = cm_alloc(sizeof *queue);
     queue->name = cm_strdup(name);
-    queue->options = (struct cm_queue_options){1, 0, 5, 60000, 10000};
+    queue->options = (struct cm_queue_options){1, 0, 5, 60000, 10000, 0};
     sched->queues = cm_grow(sched->queues, &sched->queue_room, sched->queue_count, sizeof(struct cm_queue *));
     sched->queues[sched->queue_count++] = queue;
     return queue;
@@ -501,11 +506,11 @@ static struct cm_lane *best_lane(const struct cm_queue *queue, int64_t now_ms)
 struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms)
 {
     struct cm_lane *best = NULL;
-    if (cm_sched_full(sched) || !sched->waiting) {
+    if (!sched->waiting) {
         return NULL;
     }
     for (size_t i = 0; i < sched->queue_count; i++) {
-        struct cm_lane *lane = best_lane(sched->queues[i], now_ms);
+        struct cm_lane *lane = cm_sched_has_slot(sched, sched->queues[i]) ? best_lane(sched->queues[i], now_ms) : NULL;
         if (lane && (!best || lane->node.key < best->node.key ||
                      (lane->node.key == best->node.key && lane->node.tie < best->node.tie))) {
             best = lane;
@@ -521,6 +526,8 @@ struct cm_sched_entry *cm_sched_pick(struct cm_sched *sched, int64_t now_ms)
     entry->started_ms = now_ms;
     entry->paid_ms = queue->average_ms;
     entry->unreleased = 1;
+    entry->takes_slot = !queue->options.elsewhere;
+    sched->taken += entry->takes_slot != 0;
     queue->unreleased++;
     count_running(sched, queue, 1);
     queue->next_start_us = now_ms * 1000 + queue->options.rate_us;
@@ -558,6 +565,8 @@ void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_
     }
     queue->unreleased -= entry->unreleased != 0;
     entry->unreleased = 0;
+    sched->taken -= entry->takes_slot != 0;
+    entry->takes_slot = 0;
     count_running(sched, queue, -1);
     entry->owner->busy--;
     entry->owner = NULL;
@@ -568,9 +577,9 @@ void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_
 int64_t cm_sched_next_due(const struct cm_sched *sched, int64_t now_ms)
 {
     int64_t first = INT64_MAX;
-    for (size_t i = 0; i < sched->queue_count && !cm_sched_full(sched); i++) {
+    for (size_t i = 0; i < sched->queue_count; i++) {
         int64_t until;
-        if (sched->queues[i]->waiting) {
+        if (sched->queues[i]->waiting && cm_sched_has_slot(sched, sched->queues[i])) {
             cm_queue_look(sched->queues[i], now_ms, &until);
             first = until < first ? until : first;
         }

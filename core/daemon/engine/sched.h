@@ -1,7 +1,7 @@
 /*
  * The scheduler: what waits, and what may start now. One queue per instance, each with its limit,
  * rate and breaker; instances that share an account on a platform share its breaker and its waits,
- * too; over all of them the slots of this machine, and fair share between owners.
+ * too; over all of those whose work is done here the slots of this machine, and fair share between owners.
  *
  * Fairness is by virtual time: an owner pays for a start with its estimated length, corrected by
  * the real one at its end, both divided by its weight, and the owner who has paid least goes first. Inside an owner the
@@ -28,6 +28,7 @@ struct cm_sched_entry {
     struct cm_sched_owner *owner;
     int running;
     int unreleased; /* picked, but its start is not yet durable */
+    int takes_slot; /* runs on this machine */
     int64_t paid_ms, started_ms;
     void *task;
 };
@@ -72,6 +73,7 @@ struct cm_queue_options {
     int breaker_failures;
     int64_t breaker_rest_ms;
     int64_t cost_ms; /* first estimate of one attempt */
+    int elsewhere;   /* the work is done on another machine and waited for: takes no slot */
 };
 
 struct cm_sched *cm_sched_new(int slots);
@@ -82,6 +84,8 @@ void cm_sched_set_weights(struct cm_sched *sched, const struct cm_owner_weight *
 size_t cm_sched_running(const struct cm_sched *sched);
 size_t cm_sched_waiting(const struct cm_sched *sched);
 int cm_sched_full(const struct cm_sched *sched);
+/* Whether what waits there need not wait for a slot; NULL: any queue whose work is done here. */
+int cm_sched_has_slot(const struct cm_sched *sched, const struct cm_queue *queue);
 
 /* The queue of that name, made when it is not there; never removed. */
 struct cm_queue *cm_sched_queue(struct cm_sched *sched, const char *name);

@@ -41,7 +41,7 @@ static char *why_queue(const struct cm_engine *engine, struct cm_now now, const 
     const char *name = queue && *cm_queue_name(queue) ? cm_queue_name(queue) : _("built-in steps");
     char *rest = in_words(until != INT64_MAX ? until - now.boot_ms : 0);
     char *line = NULL;
-    if (cm_sched_full(engine->sched)) {
+    if (!cm_sched_has_slot(engine->sched, queue)) {
         line = cm_format(_("all %d slots are busy; %zu others wait"), engine->slots,
                          cm_sched_waiting(engine->sched) - (queue != NULL));
     } else if (state == CM_QUEUE_FULL) {

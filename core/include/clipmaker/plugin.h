@@ -27,7 +27,8 @@
  *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
  *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED;
  *        cm_publish_request.duration_ms, width, height, small_thumbnail_path;
- *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small"
+ *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small";
+ *        elsewhere in cm_stt_ops, cm_llm_ops and cm_publish_ops
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -494,6 +495,9 @@ struct cm_stt_ops {
     cm_open_fn open;
     cm_close_fn close;
     enum cm_verdict (*transcribe)(struct cm_ctx *ctx, const struct cm_stt_request *request);
+    /* 1.1: true when the work is done on another machine, and a call only waits for it. Such calls
+     * take none of this machine's `slots`: as many run at once as the instance's `limit` says. */
+    int32_t elsewhere;
 };
 
 /* llm: a question → an answer. A plugin without a model may answer from `task` and `input_json`
@@ -526,6 +530,7 @@ struct cm_llm_ops {
     enum cm_verdict (*models)(struct cm_ctx *ctx);
     /* 1.1, optional: what fits into this instance's model, where context_tokens cannot say it; 0: any */
     int64_t (*context)(struct cm_ctx *ctx);
+    int32_t elsewhere; /* 1.1: as in cm_stt_ops */
 };
 
 /* render: media + clip document → files of role "clip", "thumbnail" (JPEG), 1.1: "thumbnail_small" (the same with 320
@@ -592,6 +597,7 @@ struct cm_publish_ops {
     enum cm_verdict (*remove)(struct cm_ctx *ctx, const struct cm_publish_request *request);
     enum cm_verdict (*check)(struct cm_ctx *ctx);
     enum cm_verdict (*refresh)(struct cm_ctx *ctx);
+    int32_t elsewhere; /* 1.1: as in cm_stt_ops */
 };
 
 /* ---- The descriptor ------------------------------------------------------------------------ */
