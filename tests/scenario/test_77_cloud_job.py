@@ -1,0 +1,127 @@
+"""The main job through clouds: a recogniser that really hears English, one that knows its Russian films, and an editor.
+
+All of it over HTTP, through stt_openai and llm_openai (or stt_cloudru, llm_cloudru), as an operator would
+configure them. What is heard is decoded from what the plugin sent, and what is chosen from what the prompt said.
+"""
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import clips
+import known
+from cloud import Ears, Editor, Known, both, written
+from conftest import made
+from openai_server import Server
+
+KEY = "sk-test-0b7c"
+
+
+def beginning(name, film, seconds):
+    """The first seconds of a sample, with its lines."""
+    def cut(path):
+        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-t", str(seconds), "-i", film, "-c", "copy", path], check=True)
+        lines = [line for line in film.with_suffix(".tsv").read_text().splitlines() if float(line.split("\t")[1]) < seconds]
+        path.with_suffix(".tsv").write_text("\n".join(lines) + "\n")
+    return made(name, cut)
+
+
+def config(folder, server, stt="stt_openai", llm="llm_openai", more=""):
+    path = clips.fast_config(folder)
+    (folder / "key").write_text(KEY + "\n")
+    at = f'url = "{server.url}"; key = "file:{folder}/key"'
+    (folder / "conf.d/80-cloud.conf").write_text(
+        f'plugins: {{ hear: {{ plugin = "{stt}"; {at}; model = "ear-1"; limit = 4; {more} }};\n'
+        f'  think: {{ plugin = "{llm}"; {at}; model = "editor-1"; limit = 4; }}; }};\n'
+        'chains: { transcript = [ "captions", "hear" ]; moments = [ "think" ]; score = [ "think" ]; title = [ "think" ];\n'
+        '  cta = [ "think" ]; };\n')
+    return path
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    pytest.importorskip("pocketsphinx", reason="no python3-pocketsphinx")
+    import hearing
+    return hearing.Recogniser()
+
+
+def lines_of(film):
+    return [text for _, _, _, text in known.lines_of(film.with_suffix(".tsv"))]
+
+
+def sample_ears(film, language, **more):
+    words = written(known.sample_words(film), lines_of(film))
+    return Ears(Known([(film, words)]), language, **more)
+
+
+def check_job(done, film, language, editor):
+    report = clips.report_of(done, json_asked=True)
+    assert report["transcript"]["language"] == language and report["transcript"]["by"] == "hear"
+    assert {clip["selected_by"] for clip in report["clips"]} == {"think"}
+    assert set(editor.asked) == {"moments", "scores", "titles", "ctas"}
+    clips.check_best_first(report)
+    lines = clips.read_lines(film.with_suffix(".tsv"))
+    clips.check_clips(done, report, lines)
+    quiet = clips.pauses(film)
+    for clip in report["clips"]:
+        clips.check_in_step(done.dir / clip["file"], clip, lines, quiet)
+    return report
+
+
+@pytest.mark.plain
+def test_english_heard_by_a_real_recogniser(sample_en, recogniser, tmp_path):
+    film, editor = beginning("cloud-en.mp4", sample_en, 25), Editor()
+    ears = Ears(recogniser.hear, "en")
+    with Server(otherwise=both(ears, editor)) as server:
+        done = clips.run(film, tmp_path / "out", "--lang", "en", "--json", "--clips", "1", "-c", config(tmp_path, server))
+    check_job(done, film, "en", editor)
+    assert set(ears.kinds) == {"audio/flac"}
+    assert clips.word_errors(film.with_suffix(".tsv"), clips.artifact(done.dir, "transcript"), tmp_path) <= 20
+
+
+def test_russian_heard_by_one_that_gives_text_only(sample_ru, tmp_path):
+    """stt_cloudru, where no times come at all: the words are laid over the speech that was measured."""
+    film, editor = beginning("cloud-ru.mp4", sample_ru, 25), Editor()
+    ears = sample_ears(film, "ru", gives="text")
+    with Server(otherwise=both(ears, editor)) as server:
+        conf = config(tmp_path, server, "stt_cloudru", "llm_cloudru", more='trial = "5s";')
+        done = clips.run(film, tmp_path / "out", "--lang", "ru", "--json", "--clips", "1", "-c", conf)
+    report = check_job(done, film, "ru", editor)
+    for clip in report["clips"]:
+        assert re.search("[а-яё]", clip["title"].lower()) and re.search("[а-яё]", clip["cta"].lower())
+        said = " ".join(lines_of(film)).lower()
+        words = re.findall(r"[а-яё]+", clips.captions_words(done.dir / clip["captions"]).lower())
+        assert words and all(word in said for word in words)
+
+
+# ---- The films of the test media ----------------------------------------------------------------
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["en_stage_speech_720p.mp4", "en_two_people_composite.mkv"])
+def test_english_films(name, film, recogniser, tmp_path):
+    editor = Editor()
+    with Server(otherwise=both(Ears(recogniser.hear, "en"), editor)) as server:
+        done = clips.run(film(name), tmp_path / "out", "--lang", "en", "--json", "--clips", "2", "--min", "8s", "-c",
+                         config(tmp_path, server))
+    report = clips.report_of(done, json_asked=True)
+    assert report["transcript"]["by"] == "hear" and set(editor.asked) >= {"moments", "scores", "titles"}
+    clips.check_clips(done, report)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("gives", ["words", "segments", "text"])
+def test_a_russian_film(gives, film, tmp_path):
+    source, editor = film("ru_voxforge_composite_moving.mkv"), Editor()
+    words, spoken = known.words_of(source), known.text_of(source)
+    ears = Ears(Known([(source, written(words, [text for _, _, text in spoken]))]), "ru", gives=gives)
+    with Server(otherwise=both(ears, editor)) as server:
+        done = clips.run(source, tmp_path / "out", "--lang", "ru", "--json", "--clips", "2", "-c", config(tmp_path, server))
+    report = clips.report_of(done, json_asked=True)
+    assert report["transcript"]["by"] == "hear" and set(editor.asked) == {"moments", "scores", "titles", "ctas"}
+    sentences = [(mine[0][1], mine[-1][2], text) for _, _, text, mine in
+                 known.sentences_of(words, [text for _, _, text in spoken])]
+    clips.check_clips(done, report, sentences)
+    heard = [one["t"] for one in clips.artifact(done.dir, "transcript")["words"]]
+    assert len(heard) == len(words)
