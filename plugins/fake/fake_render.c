@@ -5,14 +5,19 @@
  */
 #include "fake.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 struct options {
     struct fake_options common;
+    int64_t clip_bytes;
 };
 
 static const struct cm_option options[] = {
     FAKE_OPTIONS(struct options),
+    CM_OPT_SIZE(struct options, clip_bytes, "clip_size", "0", 0, 1073741824,
+                "size of a clip that begins with \"JOB ITEM\"; 0: its document"),
     CM_OPT_END,
 };
 
@@ -20,6 +25,23 @@ static int emit(const struct fake *fake, const char *role, const char *name, con
 {
     struct cm_file file = {.size = sizeof file, .role = role, .file = fake_write(fake, name, text)};
     return file.file ? fake->host->emit_file(fake->ctx, &file) : -1;
+}
+
+/* The document; or, of a certain size, "JOB ITEM" and a hole. */
+static int emit_clip(const struct fake *fake, const char *document, int64_t bytes)
+{
+    static const char file[] = "clip.mp4";
+    if (bytes == 0) {
+        return emit(fake, "clip", file, document);
+    }
+    const char *name = fake->host->format(fake->ctx, "%s %s\n", fake->job, fake->item);
+    int fd = fake_write(fake, file, name) ? open(fake->host->output(fake->ctx, file), O_WRONLY | O_CLOEXEC) : -1;
+    int failed = fd < 0 || pwrite(fd, "\n", 1, bytes - 1) != 1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    struct cm_file clip = {.size = sizeof clip, .role = "clip", .file = file};
+    return failed ? -1 : fake->host->emit_file(fake->ctx, &clip);
 }
 
 static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request *request)
@@ -38,8 +60,9 @@ static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request
     const struct cm_json *document = host->json_parse(ctx, request->document_json, strlen(request->document_json));
     double start = host->json_number(ctx, host->json_at(ctx, document, "span.start_ms"), 0);
     double end = host->json_number(ctx, host->json_at(ctx, document, "span.end_ms"), start);
-    if (emit(&fake, "clip", "clip.mp4", request->document_json) ||
+    if (emit_clip(&fake, request->document_json, own->clip_bytes) ||
         emit(&fake, "thumbnail", "thumbnail.jpg", "a picture") ||
+        emit(&fake, "thumbnail_small", "small.jpg", "a small picture") ||
         emit(&fake, "captions", "captions.srt", "1\n00:00:00,000 --> 00:00:01,000\nfake\n")) {
         return fake_fail(&fake, CM_HOLD, CM_REASON_RESOURCE, 0);
     }

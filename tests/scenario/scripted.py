@@ -4,14 +4,15 @@ It listens on 127.0.0.1, keeps every request, and answers each with the next ent
 empty, with `otherwise`. An entry is an Answer, or a function of the request that returns one; a function that returns
 None leaves the request to `otherwise`.
 """
-import email.parser
-import email.policy
 import http.server
 import json
+import re
 import socket
 import struct
 import threading
 import time
+
+LONG = 1 << 20
 
 
 class Answer:
@@ -41,15 +42,23 @@ class Request:
             self.read_parts(kind)
 
     def read_parts(self, kind):
-        whole = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
-            b"Content-Type: " + kind.encode() + b"\r\n\r\n" + self.body)
-        for part in whole.iter_parts():
-            name = part.get_param("name", header="content-disposition")
-            content = part.get_payload(decode=True)
-            if part.get_filename():
-                self.files[name] = (part.get_filename(), part.get_content_type(), content)
+        boundary = b"\r\n--" + re.search(r'boundary="?([^";]+)', kind)[1].encode()
+        first, *parts = (b"\r\n" + self.body).split(boundary)
+        assert not first.strip() and parts.pop() == b"--\r\n", "a multipart body without its end"
+        for part in parts:
+            head, content = part.split(b"\r\n\r\n", 1)
+            found = dict(re.findall(r'\b(name|filename)="([^"]*)"', head.decode()))
+            kind = re.search(r"(?i)content-type: *([^;\s]+)", head.decode())
+            if "filename" in found:
+                self.files[found["name"]] = (found["filename"], kind[1] if kind else "text/plain", content)
             else:
-                self.fields.setdefault(name, []).append(content.decode())
+                self.fields.setdefault(found["name"], []).append(content.decode())
+
+    def forget(self):
+        """Long bodies need not stay in memory."""
+        if len(self.body) > LONG:
+            self.body = self.body[:LONG]
+            self.files = {name: (*file[:2], file[2][:LONG]) for name, file in self.files.items()}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -71,7 +80,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def passes(self, phase):
-        self.server.fake.passed(phase, self.path)
+        if self.server.fake.watch:
+            self.server.fake.watch(phase, self)
 
     def do_GET(self):
         self.serve(b"")
@@ -94,9 +104,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.serve(body)
 
     def read(self, length):
-        half = self.rfile.read(length // 2)
-        self.passes("half")
-        return half + self.rfile.read(length - len(half))
+        part = self.rfile.read(length // 8)
+        self.passes("part")
+        return part + self.rfile.read(length - len(part))
 
     def answer_early(self, length):
         answer = self.server.fake.next(None)
@@ -118,6 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve(self, body):
         request = Request(self.path, self.headers, body, self.command)
         answer = self.server.fake.next(request)
+        request.forget()
         self.passes("accepted")
         time.sleep(answer.slow)
         if answer.lost == "after":
@@ -148,7 +159,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server:
     """with Server() as server: server.url, server.script.append(…), server.requests.
 
-    `watch(phase, path)` is called by whoever serves a POST, as it gets to "head", "half" (of the body), "body",
+    `watch(phase, handler)` is called by whoever serves a POST, as it gets to "head", "part" (an eighth of the body), "body",
     "accepted" (what the request asks for is done, nothing is said yet) and "answered".
     """
     base = ""
@@ -161,6 +172,8 @@ class Server:
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.http.fake = self
+        # A long upload shall stand still with whoever reads it, and not lie in the kernel.
+        self.http.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}{self.base}"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
@@ -170,10 +183,6 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
-
-    def passed(self, phase, path):
-        if self.watch:
-            self.watch(phase, path)
 
     def peek(self):
         with self.lock:

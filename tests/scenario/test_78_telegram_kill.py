@@ -1,0 +1,281 @@
+"""publish_telegram under a daemon: what becomes of posts when answers are lost, and when worker or daemon are killed at
+every phase of a publish. Telegram has no key and no search, so every doubt must end in the hands of a person: of this test.
+
+CLIPMAKER_TEST_POSTS says how many posts the killing goes over.
+"""
+import collections
+import itertools
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+
+from daemon import OVER
+from telegram_server import TOKEN, Answer, Server, error, page
+
+POSTS = int(os.environ.get("CLIPMAKER_TEST_POSTS", 30))
+
+
+pytestmark = pytest.mark.plain  # the plugin by itself is what test_77_telegram.py goes through, with sanitizers, too
+LONG = "8MB"  # more than what fits between a client and a server that does not read
+
+
+@pytest.fixture
+def server():
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture
+def telegram(daemons, server, tmp_path):
+    """Makes a daemon whose only target is the channel; two clips a job, and each of them a post."""
+    (tmp_path / "token").write_text(TOKEN + "\n")
+
+    def made(clip_size="200000", **settings):
+        daemon = daemons(publish='"channel"', **settings)
+        daemon.instance("channel", "publish_telegram", url=server.url, token=f"file:{tmp_path}/token", chat="@chan",
+                        timeout="10s", limit=1)
+        daemon.instance("render1", "fake_render", limit=4, clip_size=clip_size)
+        daemon.write_config()
+        return daemon
+    return made
+
+
+def effects(daemon, job):
+    return {effect["item"]: effect for effect in daemon.show(job)["effects"]}
+
+
+def name_of(post):
+    """(JOB, ITEM) of the clip, as fake_render wrote them at its beginning: as in the name of a folder."""
+    return tuple(post["video"].split(b"\n", 1)[0].decode().split(" "))
+
+
+def posts_of(server):
+    return collections.Counter(name_of(post) for post in server.posts)
+
+
+def address_of(server, effect):
+    """Where that effect's post is; None: nowhere."""
+    item = effect["item"].rsplit("/", 1)[0].replace("/", "+").replace(":", "x")
+    found = [post for post in server.posts if name_of(post) == (effect["job"], item)]
+    assert len(found) <= 1, found
+    return f"https://t.me/chan/{found[0]['message_id']}" if found else None
+
+
+def judge(daemon, server, jobs):
+    """Every clip is out once, and the ledger says so, with the right address."""
+    posts = posts_of(server)
+    confirmed = 0
+    for job in jobs:
+        shown = daemon.show(job)
+        assert shown["job"]["state"] == "succeeded", shown["job"]
+        for effect in shown["effects"]:
+            assert effect["state"] == "confirmed" and effect["url"] == address_of(server, {**effect, "job": job}), effect
+            confirmed += 1
+    assert len(posts) == confirmed == 2 * len(jobs)
+    assert set(posts.values()) == {1}, [name for name, count in posts.items() if count > 1]
+
+
+def held(daemon, job):
+    return [task for task in daemon.tasks(job, "post") if task["state"] == "held"]
+
+
+# ---- One thing at a time ------------------------------------------------------------------------
+
+def test_clips_are_posted(telegram, server):
+    daemon = telegram().start()
+    job = daemon.submit()
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+    given = server.posts[0]["given"]
+    assert given["thumbnail"][2] == b"a small picture" and int(given["duration"]) > 0 and given["width"] == "1080"
+
+
+def test_a_rate_limit_is_waited_for_and_burns_nothing(telegram, server):
+    server.script = [error(429, "Too Many Requests: retry after 1", retry_after=1)] * 2
+    daemon = telegram().start()
+    job, begun = daemon.submit(), time.monotonic()
+    assert daemon.ended(job)["state"] == "succeeded"
+    assert time.monotonic() - begun > 2
+    judge(daemon, server, [job])
+    times = [request.begun for request in server.requests if request]
+    assert all(later - earlier > 0.99 for earlier, later in zip(times[:2], times[1:]))
+
+
+@pytest.mark.parametrize("answer", [Answer(lost="before"), Answer(lost="during"), page(502, early=True)])
+def test_an_upload_that_breaks_is_done_again(telegram, server, answer):
+    server.script = [answer]
+    daemon = telegram(LONG).start()
+    job = daemon.submit()
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+
+
+@pytest.mark.parametrize("answer, live", [
+    (Answer(lost="after"), True), (Answer(lost="after"), False), (error(500, "Internal Server Error"), True), (page(502), False),
+    (Answer("{"), True)], ids=["lost, live", "lost, absent", "500, live", "502, absent", "garbage, live"])
+def test_a_doubt_is_held_until_somebody_looks(telegram, server, answer, live):
+    def doubtful(request):
+        if live:
+            server.answer(request)
+        return answer
+    server.script = [doubtful]
+    daemon = telegram().start()
+    job = daemon.submit()
+    daemon.wait_state(job, "held")
+    daemon.wait(lambda: len(server.requests) == 2, "the other clip's post")
+    task = daemon.wait(lambda: held(daemon, job), "the doubt by name")[0]
+    assert task["held_by"] == "unconfirmed", task
+    effect = effects(daemon, job)[task["item"]]
+    assert effect["state"] == "unconfirmed" and TOKEN not in str(daemon.show(job))
+    address = address_of(server, {**effect, "job": job})
+    assert (address is not None) == live
+    done = daemon.run("resolve", "--state", str(daemon.state), effect["key"], address or "absent")
+    assert done.returncode == 0, done.stderr
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+
+
+def test_no_rights_holds_until_the_bot_has_them(telegram, server):
+    server.script = [error(400, "Bad Request: need administrator rights in the channel chat")] * 2
+    daemon = telegram().start()
+    job = daemon.submit()
+    daemon.wait_state(job, "held")
+    daemon.wait(lambda: len(held(daemon, job)) == 2, "both posts held")
+    for task in held(daemon, job):
+        assert task["held_by"] == "auth" and "administrator" in task["words"], task
+        daemon.ask("retry", job=job, step="post", item=task["item"])
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+
+
+def test_a_group_that_moved_is_remembered(telegram, server, tmp_path):
+    daemon = telegram()
+    server.script = [error(400, "Bad Request: group chat was upgraded to a supergroup chat",
+                           migrate_to_chat_id=server.chat["id"])]
+    daemon.instances["channel"][1]["chat"] = "-5551"
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit()
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+    daemon.kill()
+    daemon.start()
+    second = daemon.submit()
+    assert daemon.ended(second)["state"] == "succeeded"
+    assert [request.fields["chat_id"][0] for request in server.requests] == ["-5551"] + [str(server.chat["id"])] * 4
+
+
+def test_the_token_is_nowhere(telegram, server, tmp_path):
+    server.script = [error(401, f"Unauthorized: {TOKEN}"), Answer(lost="after")]
+    daemon = telegram().start()
+    job = daemon.submit()
+    daemon.wait(lambda: len(held(daemon, job)) == 2, "both posts held")
+    for pid in daemon.processes():
+        for name in ("environ", "cmdline"):
+            assert TOKEN.encode() not in pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+    assert TOKEN not in str(daemon.show(job)) + daemon.ask("why", job=job)["words"]
+    assert daemon.stop() == 0
+    assert TOKEN not in daemon.log_text() and "***" in daemon.log_text()
+    for path in daemon.root.rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+
+
+# ---- Killed at every phase ----------------------------------------------------------------------
+
+PHASES = ("head", "part", "body", "accepted", "answered")
+LATE = ("body", "accepted", "answered")
+VICTIMS = ("worker", "daemon", "both")
+
+
+def owner_of(port):
+    """The process that has the TCP connection from that local port."""
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].split(":")[1], 16) == port and fields[9] != "0":
+            return process_with(f"socket:[{fields[9]}]")
+    return None
+
+
+def process_with(link):
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if any(os.readlink(fd) == link for fd in (folder / "fd").iterdir()):
+                    return int(folder.name)
+            except OSError:
+                continue
+    return None
+
+
+class Killer:
+    """Every other request for a post meets the next of all (phase, victim)."""
+
+    def __init__(self, daemon):
+        self.daemon, self.turn, self.plans = daemon, 0, itertools.cycle(itertools.product(PHASES, VICTIMS))
+        self.kills, self.doubted, self.lock = collections.Counter(), [], threading.Lock()
+
+    def __call__(self, phase, handler):
+        if phase == "head":
+            self.turn += 1
+            handler.plan = next(self.plans) if self.turn % 2 else None
+        if getattr(handler, "plan", None) and handler.plan[0] == phase:
+            self.kill(handler, *handler.plan)
+
+    def kill(self, handler, phase, victim):
+        worker = owner_of(handler.client_address[1])
+        if phase == "answered":
+            time.sleep(0.02)  # the worker reads the answer, and may have told it
+        for pid in {"worker": [worker], "daemon": [self.daemon.process.pid]}.get(victim, [self.daemon.process.pid, worker]):
+            if pid:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        with self.lock:
+            self.kills[phase, victim] += 1
+
+
+def settle(daemon, server, job, doubts):
+    """Whoever is held as unconfirmed is looked for on the platform, as a person would."""
+    for task in held(daemon, job):
+        assert task["held_by"] == "unconfirmed", task
+        effect = effects(daemon, job)[task["item"]]
+        address = address_of(server, {**effect, "job": job})
+        doubts["live" if address else "absent"] += 1
+        daemon.ask("resolve", effect=effect["key"], **({"url": address} if address else {}))
+
+
+def tend(daemon, server, jobs, doubts, seconds):
+    """Starts the daemon whenever it is dead, and settles, until every job is over."""
+    until, left = time.monotonic() + seconds, list(jobs)
+    while left and time.monotonic() < until:
+        if daemon.process.poll() is not None:
+            assert daemon.process.returncode == -signal.SIGKILL, daemon.log_text()[-3000:]
+            daemon.start(ready=False)
+        try:
+            for job in left[:4]:
+                settle(daemon, server, job, doubts)
+            left = [job for job in left if daemon.job(job)["state"] not in OVER]
+        except (OSError, ConnectionError):
+            time.sleep(0.02)
+        time.sleep(0.05)
+    assert not left, (left, daemon.log_text()[-3000:])
+
+
+def test_killed_at_every_phase_nothing_is_doubled_or_lost(telegram, server):
+    daemon = telegram(LONG, backoff_base="10ms", backoff_max="50ms").start()
+    jobs = [daemon.submit() for _ in range(POSTS // 2)]
+    killer, doubts, begun = Killer(daemon), collections.Counter(), time.monotonic()
+    server.watch = killer
+    tend(daemon, server, jobs, doubts, 60 + POSTS * 2)
+    server.watch = None
+    daemon.wait(lambda: daemon.process.poll() is None or daemon.start(), "a daemon that lives")
+    judge(daemon, server, jobs)
+    kills, late = sum(killer.kills.values()), sum(killer.kills[plan] for plan in killer.kills if plan[0] in LATE)
+    print(f"{POSTS} posts, {kills} kills, doubts: {dict(doubts)}, {time.monotonic() - begun:.0f} s, {dict(killer.kills)}")
+    assert kills >= POSTS // 2
+    assert sum(doubts.values()) <= late  # whoever dies in the middle of an upload leaves no doubt
