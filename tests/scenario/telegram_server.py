@@ -18,6 +18,12 @@ METHODS = {
                                          "supports_streaming", "disable_notification", "protect_content")),
 }
 
+#: What an administrator's membership always tells.
+RIGHTS = {name: False for name in ("can_be_edited", "is_anonymous", "can_manage_chat", "can_delete_messages",
+                                   "can_manage_video_chats", "can_restrict_members", "can_promote_members",
+                                   "can_change_info", "can_invite_users", "can_post_stories", "can_edit_stories",
+                                   "can_delete_stories")}
+
 
 def error(code, description, status=None, **parameters):
     """What the server says no with; status: where it is not the code."""
@@ -77,11 +83,13 @@ class Server(scripted.Server):
         return yes({"id": BOT, "is_bot": True, "first_name": "Clips", "username": "clips_bot"})
 
     def on_getChat(self, _):
-        return yes({**self.chat, "accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": {}})
+        gifts = ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels")
+        return yes({**self.chat, "accent_color_id": 0, "max_reaction_count": 11,
+                    "accepted_gift_types": {name: False for name in gifts}})
 
     def on_getChatMember(self, given):
         assert given["user_id"] == BOT
-        return yes({"user": {"id": BOT, "is_bot": True, "first_name": "Clips"}, **self.member})
+        return yes({"user": {"id": BOT, "is_bot": True, "first_name": "Clips"}, **RIGHTS, **self.member})
 
     def on_deleteMessage(self, given):
         if given["message_id"] not in [post["message_id"] for post in self.posts]:
