@@ -14,6 +14,7 @@
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/grid.h"
+#include "core/ctl/money.h"
 #include "core/ctl/offline.h"
 #include "core/ctl/progress.h"
 #include "core/ctl/when.h"
@@ -226,6 +227,16 @@ static void print_clips(struct json_object *shown)
     json_object_put(clips);
 }
 
+static void print_cost(struct json_object *shown)
+{
+    struct json_object *costs = cm_json_object(shown, "costs"), *total = costs ? cm_json_object(costs, "total") : NULL;
+    char *line = total ? cm_money_line(total) : NULL;
+    if (line) {
+        puts(line);
+    }
+    free(line);
+}
+
 static void print_shown(struct json_object *shown)
 {
     static const struct field task_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")}, {"state", N_("STATE")},
@@ -235,6 +246,10 @@ static void print_shown(struct json_object *shown)
         {"op", N_("CALL")},   {"verdict", N_("VERDICT")}, {"words", N_("WHY")},   {NULL, NULL}};
     static const struct field artifact_fields[] = {
         {"role", N_("ROLE")}, {"key", N_("KEY")}, {"bytes", N_("BYTES")}, {"path", N_("PATH")}, {NULL, NULL}};
+    static const struct field call_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")},
+                                               {"fence", N_("FENCE")}, {"instance", N_("BY")},
+                                               {"model", N_("MODEL")}, {"state", N_("STATE")},
+                                               {NULL, NULL}};
     static const struct field effect_fields[] = {{"key", N_("KEY")}, {"instance", N_("TARGET")}, {"state", N_("STATE")},
                                                  {"url", N_("URL")}, {"post_id", N_("POST")},    {NULL, NULL}};
     struct json_object *job = cm_json_object(shown, "job");
@@ -249,11 +264,13 @@ static void print_shown(struct json_object *shown)
         free(created);
         free(state);
         print_steps(job);
+        print_cost(shown);
     }
     struct json_object *steps = job ? cm_json_array(job, "steps") : NULL;
     print_rows(_("Tasks"), cm_json_array(shown, "tasks"), steps, task_fields);
     print_rows(_("Attempts"), cm_json_array(shown, "attempts"), steps, attempt_fields);
     print_rows(_("Files"), cm_json_array(shown, "artifacts"), steps, artifact_fields);
+    print_rows(_("Paid calls"), cm_json_array(shown, "calls"), steps, call_fields);
     print_rows(_("Posts"), cm_json_array(shown, "effects"), steps, effect_fields);
     print_clips(shown);
 }

@@ -46,12 +46,13 @@ _clipmaker_value_of()
     -o | --output | --captions | -c | --config | --state | --socket | --folder) _clipmaker_files ;;
     -l | --lang) _clipmaker_offer $'ru\nen\nauto' ;;
     -f | --format) _clipmaker_offer $'9:16\n1:1\n16:9' ;;
+    --by) _clipmaker_offer $'job\ninstance\nmodel\nday\nowner' ;;
     -a | --at | --live | --title | --text) ;;
     -t | --to | --target)
         _clipmaker_where
         _clipmaker_offer "$("${program:-clipmaker}" targets --json "${where[@]}" 2>/dev/null | _clipmaker_values name)"
         ;;
-    -n | --clips | --min | --max | --pipeline | --owner | --priority | --request-key | --limit) ;;
+    -n | --since | --clips | --min | --max | --pipeline | --owner | --priority | --request-key | --limit) ;;
     *) return 1 ;;
     esac
 }
@@ -61,7 +62,7 @@ _clipmaker_word_of()
     local where words
     case $2 in
     run | submit) _clipmaker_files ;;
-    show | watch | why | cancel | retry | rm)
+    show | watch | why | cancel | retry | rm | costs)
         _clipmaker_where
         _clipmaker_offer "$("$1" jobs --json "${where[@]}" 2>/dev/null | _clipmaker_values id)"
         ;;

@@ -16,6 +16,7 @@
 #include "core/common/text.h"
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
+#include "core/daemon/store/costs.h"
 #include "core/daemon/store/row_json.h"
 #include "core/daemon/store/store.h"
 
@@ -92,17 +93,22 @@ static void on_row(void *arg, enum cm_table table, const void *row, const char *
     reading->over = 1;
 }
 
+static void wait_for(struct cm_store *store, const int *over)
+{
+    while (!*over) {
+        struct pollfd wait = {.fd = cm_store_fd(store), .events = POLLIN};
+        poll(&wait, 1, POLL_MS);
+        cm_store_dispatch(store);
+    }
+}
+
 /* The rows of a query as an array; NULL after a line on stderr. */
 static struct json_object *read_rows(struct cm_store *store, const char *state, const struct cm_query *query,
                                      int *status)
 {
     struct reading reading = {.rows = json_object_new_array(), .state = state};
     cm_store_query(store, query, on_row, &reading);
-    while (!reading.over) {
-        struct pollfd wait = {.fd = cm_store_fd(store), .events = POLLIN};
-        poll(&wait, 1, POLL_MS);
-        cm_store_dispatch(store);
-    }
+    wait_for(store, &reading.over);
     if (reading.error) {
         *status = cm_ctl_fail(EX_TEMPFAIL, "%s", reading.error);
         json_object_put(reading.rows);
@@ -110,6 +116,44 @@ static struct json_object *read_rows(struct cm_store *store, const char *state, 
     }
     free(reading.error);
     return reading.rows;
+}
+
+/* ---- Costs --------------------------------------------------------------------------------- */
+
+/* One sum under way. */
+struct summing {
+    struct cm_costs *costs;
+    int over;
+    char *error;
+};
+
+static void on_call(void *arg, enum cm_table table, const void *row, const char *error)
+{
+    struct summing *summing = arg;
+    (void)table;
+    if (row) {
+        cm_costs_add(summing->costs, row);
+        return;
+    }
+    summing->error = error ? cm_strdup(error) : NULL;
+    summing->over = 1;
+}
+
+/* NULL after a line on stderr. */
+static struct json_object *sum_up(struct cm_store *store, const char *job, enum cm_costs_by by, int64_t since_ms,
+                                  int *status)
+{
+    struct summing summing = {.costs = cm_costs_new(by, since_ms)};
+    struct cm_query query = {.table = CM_TABLE_LLM_CALL, .job = *job ? job : NULL};
+    cm_store_query(store, &query, on_call, &summing);
+    wait_for(store, &summing.over);
+    struct json_object *answer = summing.error ? NULL : cm_costs_json(summing.costs);
+    if (summing.error) {
+        *status = cm_ctl_fail(EX_TEMPFAIL, "%s", summing.error);
+    }
+    free(summing.error);
+    cm_costs_free(summing.costs);
+    return answer;
 }
 
 /* ---- The answers --------------------------------------------------------------------------- */
@@ -162,6 +206,7 @@ struct json_object *cm_offline_show(const char *state, const char *job, int *sta
     } parts[] = {
         {"jobs", CM_TABLE_JOB},           {"tasks", CM_TABLE_TASK},     {"attempts", CM_TABLE_ATTEMPT},
         {"artifacts", CM_TABLE_ARTIFACT}, {"effects", CM_TABLE_EFFECT},
+        {"calls", CM_TABLE_LLM_CALL},
     };
     struct cm_store *store = open_store(state, status);
     if (!store) {
@@ -173,12 +218,28 @@ struct json_object *cm_offline_show(const char *state, const char *job, int *sta
         *status = add_rows(shown, parts[i].name, store, state, parts[i].table, job);
     }
     *status = *status ? *status : take_job(shown, job);
+    if (*status == 0) {
+        json_object_object_add(shown, "costs", sum_up(store, job, CM_COSTS_BY_INSTANCE, 0, status));
+    }
     cm_store_close(store);
     if (*status) {
         json_object_put(shown);
         shown = NULL;
     }
     return shown;
+}
+
+struct json_object *cm_offline_costs(const char *state, const char *job, const char *by, int64_t since_ms, int *status)
+{
+    enum cm_costs_by how = cm_costs_by_name(by);
+    if (!how) {
+        *status = cm_ctl_fail(EX_USAGE, _("costs are told by %s, not by \"%.40s\""), CM_COSTS_BY_NAMES, by);
+        return NULL;
+    }
+    struct cm_store *store = open_store(state, status);
+    struct json_object *answer = store ? sum_up(store, job, how, since_ms, status) : NULL;
+    cm_store_close(store);
+    return answer;
 }
 
 static void add_line(void *arg, const char *line)

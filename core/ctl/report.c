@@ -17,6 +17,7 @@
 #include "core/common/text.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/grid.h"
+#include "core/ctl/money.h"
 
 #define ARTIFACT_MAX_BYTES (256 * 1024 * 1024)
 
@@ -271,6 +272,15 @@ static struct json_object *clips_part(struct json_object *shown, const char *dir
 
 /* ---- The report ---------------------------------------------------------------------------- */
 
+/* Only where there were calls that cost money. */
+static void add_costs(struct json_object *report, struct json_object *shown)
+{
+    struct json_object *costs = cm_json_object(shown, "costs"), *total = costs ? cm_json_object(costs, "total") : NULL;
+    if (total && cm_json_int(total, "calls", 0) > 0) {
+        json_object_object_add(report, "costs", json_object_get(total));
+    }
+}
+
 struct json_object *cm_report_make(struct json_object *shown, const char *source, const char *dir)
 {
     struct json_object *job = cm_json_object(shown, "job"), *report = json_object_new_object();
@@ -279,6 +289,7 @@ struct json_object *cm_report_make(struct json_object *shown, const char *source
     json_object_object_add(report, "source", source_part(shown, source));
     json_object_object_add(report, "transcript", transcript_part(shown));
     json_object_object_add(report, "clips", clips_part(shown, dir));
+    add_costs(report, shown);
     return report;
 }
 
@@ -353,5 +364,11 @@ void cm_report_print(struct json_object *report, const char *dir)
     cm_grid_print(&grid);
     char *clean = cm_ctl_clean(dir);
     printf(_("\nThe clips are in %s\n"), clean);
+    struct json_object *costs = cm_json_object(report, "costs");
+    char *line = costs ? cm_money_line(costs) : NULL;
+    if (line) {
+        puts(line);
+    }
+    free(line);
     free(clean);
 }

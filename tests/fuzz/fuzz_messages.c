@@ -151,6 +151,11 @@ void cm_leftovers_await(struct cm_leftovers *leftovers, const char *folder, pid_
     gone(arg);
 }
 
+void cm_late_call_spent(struct cm_daemon *daemon, const struct cm_start *start, struct json_object *message)
+{
+    fuzz_promise(daemon && start && message);
+}
+
 int64_t cm_config_memory(const struct cm_config *config, int stage)
 {
     (void)config;

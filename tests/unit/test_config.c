@@ -106,8 +106,9 @@ static void every_wrong_type_is_told(void **state)
     for (const struct cm_option *one = cm_settings_table(); one->name; one++) {
         static const char *const values[] = {"\"text\"", "5", "5.5", "true", "[ 1, 2 ]", "( \"a\" )", "{ a = 1; }"};
         for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-            int is_text = one->type != CM_TYPE_INT && one->type != CM_TYPE_BOOL;
-            int fits = is_text ? i == 0 : one->type == CM_TYPE_INT && i == 1;
+            int is_real = one->type == CM_TYPE_REAL;
+            int is_text = one->type != CM_TYPE_INT && one->type != CM_TYPE_BOOL && !is_real;
+            int fits = is_text ? i == 0 : (one->type == CM_TYPE_INT && i == 1) || (is_real && (i == 1 || i == 2));
             if (fits || !strcmp(one->name, "state") || !strcmp(one->name, "worker") ||
                 !strcmp(one->name, "plugin_folder")) {
                 continue; /* the last three would be given twice */

@@ -766,8 +766,8 @@ static void add_job_rows(struct cm_change_set *set, const char *id)
 
 static void test_deleting_a_job_takes_its_rows(void **state)
 {
-    static const enum cm_table tables[] = {CM_TABLE_JOB,      CM_TABLE_TASK,     CM_TABLE_ATTEMPT,
-                                           CM_TABLE_ARTIFACT, CM_TABLE_LLM_CALL, CM_TABLE_NOTE};
+    static const enum cm_table tables[] = {CM_TABLE_JOB, CM_TABLE_TASK, CM_TABLE_ATTEMPT, CM_TABLE_ARTIFACT,
+                                           CM_TABLE_NOTE};
     struct bench *bench = *state;
     struct cm_change_set *set = new_set(bench);
     add_job_rows(set, "j1");
@@ -781,6 +781,8 @@ static void test_deleting_a_job_takes_its_rows(void **state)
         assert_int_equal(count_rows(bench, (struct cm_query){.table = tables[i], .job = "j1"}), 0);
         assert_int_equal(count_rows(bench, (struct cm_query){.table = tables[i], .job = "j10"}), 1);
     }
+    /* What is on an invoice stays on record. */
+    assert_int_equal(count_rows(bench, (struct cm_query){.table = CM_TABLE_LLM_CALL, .job = "j1"}), 1);
     /* What is out stays in the ledger. */
     check_answer(bench, (struct cm_query){.table = CM_TABLE_EFFECT}, "j1-out j10-not j10-out");
 }

@@ -16,6 +16,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/config/build.h"
+#include "core/daemon/config/prices.h"
 
 #define OWNER_WEIGHT_MAX 1000
 #define PRIVATE_MIN_FREE_BYTES (64LL * 1024 * 1024)
@@ -99,6 +100,8 @@ static const char *wrong_type(const struct cm_option *option, const config_setti
     switch (option->type) {
     case CM_TYPE_INT:
         return type == CONFIG_TYPE_INT ? NULL : "must be a whole number, without quotes";
+    case CM_TYPE_REAL:
+        return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_FLOAT ? NULL : "must be a number, without quotes";
     case CM_TYPE_BOOL:
         return type == CONFIG_TYPE_BOOL ? NULL : "must be true or false, without quotes";
     case CM_TYPE_TIME:
@@ -336,6 +339,27 @@ static void check_store(struct cm_build *build)
     }
 }
 
+static int is_day(const char *text)
+{
+    static const char pattern[] = "dddd-dd-dd";
+    for (size_t i = 0; i < sizeof pattern; i++) {
+        if (pattern[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != pattern[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A rate without its day would be taken for today's for ever. */
+static void check_dollar(struct cm_build *build)
+{
+    const struct cm_settings *settings = &build->config->settings;
+    if (settings->usd_roubles > 0 && !is_day(settings->usd_as_of)) {
+        complain_at(build, "usd.as_of",
+                    cm_strdup("usd: say of which day the rate is: usd: { roubles = …; as_of = \"2026-11-20\"; };"));
+    }
+}
+
 static void check_numbers(struct cm_build *build)
 {
     struct cm_settings *settings = &build->config->settings;
@@ -346,6 +370,7 @@ static void check_numbers(struct cm_build *build)
         complain_at(build, "backoff.base", cm_strdup("backoff.base is longer than backoff.max"));
     }
     check_store(build);
+    check_dollar(build);
     for (size_t i = 0; i < build->config->formats.count; i++) {
         const char *format = build->config->formats.items[i];
         if (strcmp(format, "9:16") != 0 && strcmp(format, "1:1") != 0 && strcmp(format, "16:9") != 0) {
@@ -451,8 +476,12 @@ void cm_config_free(struct cm_config *config)
         cm_pipeline_free(config->pipelines[i]);
     }
     cm_options_release(cm_settings_table(), &config->settings);
+    for (size_t i = 0; i < config->price_list_count; i++) {
+        cm_prices_free(config->price_lists[i]);
+    }
     free_names(&config->formats);
     free_names(&config->targets);
+    free(config->price_lists);
     free(config->uses);
     free(config->owners);
     free(config->pipelines);

@@ -14,11 +14,14 @@ struct json_object;
 struct cm_complaints;
 struct cm_registry;
 struct cm_option;
+struct cm_price_list;
 
 /* One member a setting; the table that fills them is in schema.c. */
 struct cm_settings {
     const char *store, *state, *language, *log, *prompts, *plugin_folder, *worker;
     const char *run_target, *run_option;
+    double usd_roubles; /* 0: not told */
+    const char *usd_as_of;
     int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms, lease_ms;
     int64_t memory_source_bytes, memory_prepare_bytes, memory_stt_bytes, memory_llm_bytes, memory_render_bytes,
         memory_publish_bytes, memory_builtin_bytes;
@@ -42,6 +45,7 @@ struct cm_plugin_use {
     int stage;
     int64_t limit, rate_us;
     char *account;                 /* "": none */
+    const struct cm_price_list *prices; /* of the config; NULL: what it costs is not known */
     struct json_object *options;   /* {"key":"text"}; paths absolute, secrets as references */
     struct json_object *lines;     /* {"key":"FILE:LINE"} */
     struct json_object *described; /* the plugin's own word, from --describe */
@@ -68,6 +72,8 @@ struct cm_config {
     struct cm_pipeline **pipelines;
     size_t pipeline_count, pipeline_room;
     struct cm_instance *instances; /* the engine's view of `uses`, same order */
+    struct cm_price_list **price_lists;
+    size_t price_list_count, price_list_room;
 };
 
 /* Reads, describes and checks everything. NULL with complaints. `registry` keeps what plugins

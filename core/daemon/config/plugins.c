@@ -3,8 +3,10 @@
  */
 #include <clipmaker/plugin.h>
 #include <json-c/json.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/common/done.h"
 #include "core/common/file.h"
@@ -13,6 +15,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/config/build.h"
+#include "core/daemon/config/prices.h"
 #include "core/daemon/registry.h"
 
 #define NAME_MAX_BYTES 32
@@ -96,8 +99,82 @@ static void take_account(struct cm_build *build, struct cm_plugin_use *use)
     use->account = cm_strdup(text);
 }
 
+/* ---- Its prices ------------------------------------------------------------------------------ */
+
+static const struct cm_price_list *list_read_before(const struct cm_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->price_list_count; i++) {
+        if (!strcmp(config->price_lists[i]->name, name)) {
+            return config->price_lists[i];
+        }
+    }
+    return NULL;
+}
+
+/* An operator's own list beside the config, else one that came along; or the absolute path of any. */
+static char *list_path(const struct cm_config *config, const char *name)
+{
+    if (*name == '/') {
+        return cm_strdup(name);
+    }
+    char *beside = cm_format("prices/%s.conf", name), *own = cm_conf_path(config->path, beside);
+    free(beside);
+    if (access(own, F_OK) == 0) {
+        return own;
+    }
+    free(own);
+    char *data = cm_place(CM_PLACE_DATA), *path = cm_format("%s/prices/%s.conf", data, name);
+    free(data);
+    return path;
+}
+
+static struct cm_price_list *read_list(struct cm_build *build, const struct cm_conf_value *value, const char *name)
+{
+    struct cm_config *config = build->config;
+    char *path = list_path(config, name);
+    struct cm_price_list *list = NULL;
+    if (access(path, R_OK) != 0) {
+        cm_complain(build->complaints, value->file, value->line,
+                    "%s: there is no price list %s; write one, or name another (clipmaker.conf(5), PRICES)",
+                    value->path, path);
+    } else {
+        list = cm_prices_read(path, name, build->complaints);
+    }
+    free(path);
+    if (list) {
+        config->price_lists = cm_grow(config->price_lists, &config->price_list_room, config->price_list_count,
+                                      sizeof *config->price_lists);
+        config->price_lists[config->price_list_count++] = list;
+        list->unit_micro = llround(config->settings.usd_roubles * 1e6);
+    }
+    return list;
+}
+
+static void take_prices(struct cm_build *build, struct cm_plugin_use *use)
+{
+    const struct cm_conf_value *value = key_of(build, use->name, "prices");
+    const char *name = string_of(value);
+    if (!value) {
+        return;
+    }
+    if (!name || (*name != '/' && !is_name(name))) {
+        cm_complain(build->complaints, value->file, value->line,
+                    "%s: prices is the name of a price list in quotes, as \"openai\", or the absolute path of one",
+                    value->path);
+        return;
+    }
+    use->prices = list_read_before(build->config, name);
+    use->prices = use->prices ? use->prices : read_list(build, value, name);
+    if (use->prices && strcmp(use->prices->currency, "RUB") != 0 && use->prices->unit_micro <= 0) {
+        cm_complain(build->complaints, value->file, value->line,
+                    "%s: the prices of %s are in dollars; say what a dollar costs: usd: { roubles = …; as_of = "
+                    "\"2026-11-20\"; };",
+                    value->path, name);
+    }
+}
+
 /* What every instance has, beside its plugin's options. */
-static const char *const ours[] = {"plugin", "limit", "rate", "account"};
+static const char *const ours[] = {"plugin", "limit", "rate", "account", "prices"};
 #define OUR_COUNT (sizeof ours / sizeof *ours)
 
 static int is_ours(const char *key)
@@ -282,6 +359,7 @@ static void add_instance(struct cm_build *build, const struct cm_conf_value *gro
     take_limit(build, use);
     take_rate(build, use);
     take_account(build, use);
+    take_prices(build, use);
     take_options(build, use);
     take_output(build, use);
     check_required(build, use);

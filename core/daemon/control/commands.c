@@ -1,5 +1,9 @@
 /*
+<<<<<<< HEAD
  * The requests: submit, publish, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
+=======
+ * The requests: submit, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload; costs is in costs.c.
+>>>>>>> b3bc375 (wip costs)
  *
  * A client may be gone when its answer is ready, so what waits keeps its number and not the
  * client itself.
@@ -19,6 +23,7 @@
 #include "core/common/units.h"
 #include "core/daemon/cluster.h"
 #include "core/daemon/control/control.h"
+#include "core/daemon/control/costs.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/control/post.h"
 #include "core/daemon/control/views.h"
@@ -830,10 +835,17 @@ static const struct {
     void (*run)(struct cm_client *client);
     int needs_store;
 } commands[] = {
+<<<<<<< HEAD
     {"submit", do_submit, 1}, {"publish", do_publish, 1}, {"jobs", do_jobs, 1},     {"show", do_show, 1},
     {"watch", do_watch, 1},   {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1},
     {"rm", do_rm, 1},         {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},
     {"reload", do_reload, 0},
+=======
+    {"submit", do_submit, 1},   {"jobs", do_jobs, 1},     {"show", do_show, 1},   {"watch", do_watch, 1},
+    {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1}, {"rm", do_rm, 1},
+    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},   {"reload", do_reload, 0},
+    {"costs", cm_command_costs, 1},
+>>>>>>> b3bc375 (wip costs)
 };
 
 void cm_command_run(struct cm_client *client)

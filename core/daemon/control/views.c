@@ -14,6 +14,7 @@
 #include "core/daemon/daemon.h"
 #include "core/daemon/engine/pipeline.h"
 #include "core/daemon/run/attempts.h"
+#include "core/daemon/store/costs.h"
 #include "core/daemon/store/row_json.h"
 
 struct gathering {
@@ -35,6 +36,8 @@ static struct cm_view_rows *place_for(struct cm_view *view, enum cm_table table)
         return &view->attempts;
     case CM_TABLE_ARTIFACT:
         return &view->artifacts;
+    case CM_TABLE_LLM_CALL:
+        return &view->calls;
     default:
         return &view->effects;
     }
@@ -59,6 +62,7 @@ static void finish(struct gathering *gathering)
     free_rows(&view->attempts, CM_TABLE_ATTEMPT);
     free_rows(&view->artifacts, CM_TABLE_ARTIFACT);
     free_rows(&view->effects, CM_TABLE_EFFECT);
+    free_rows(&view->calls, CM_TABLE_LLM_CALL);
     cm_pipeline_free(view->pipeline);
     free(gathering->error);
     free(gathering);
@@ -98,15 +102,15 @@ static void on_row(void *arg, enum cm_table table, const void *row, const char *
 void cm_view_job(struct cm_daemon *daemon, const char *job, int whole, cm_view_fn done, void *arg)
 {
     /* The job first: which pipeline row counts depends on it. */
-    static const enum cm_table tables[] = {CM_TABLE_JOB,     CM_TABLE_PIPELINE, CM_TABLE_TASK,
-                                           CM_TABLE_ATTEMPT, CM_TABLE_ARTIFACT, CM_TABLE_EFFECT};
-    size_t count = whole ? 6 : 4;
+    static const enum cm_table tables[] = {CM_TABLE_JOB,     CM_TABLE_PIPELINE, CM_TABLE_TASK,    CM_TABLE_ATTEMPT,
+                                           CM_TABLE_ARTIFACT, CM_TABLE_EFFECT,   CM_TABLE_LLM_CALL};
+    size_t count = whole ? sizeof tables / sizeof *tables : 4;
     struct gathering *gathering = cm_alloc(sizeof *gathering);
     gathering->view.daemon = daemon;
     gathering->left = (int)count;
     gathering->done = done;
     gathering->arg = arg;
-    struct cm_query queries[6] = {0};
+    struct cm_query queries[sizeof tables / sizeof *tables] = {0};
     for (size_t i = 0; i < count; i++) {
         queries[i] = (struct cm_query){.table = tables[i], .job = job};
     }
@@ -336,6 +340,17 @@ static struct json_object *row_array(const struct cm_view *view, enum cm_table t
     return array;
 }
 
+static struct json_object *costs_of(const struct cm_view *view)
+{
+    struct cm_costs *costs = cm_costs_new(CM_COSTS_BY_INSTANCE, 0);
+    for (size_t i = 0; i < view->calls.count; i++) {
+        cm_costs_add(costs, view->calls.rows[i]);
+    }
+    struct json_object *object = cm_costs_json(costs);
+    cm_costs_free(costs);
+    return object;
+}
+
 struct json_object *cm_view_show(const struct cm_view *view)
 {
     struct json_object *object = json_object_new_object();
@@ -347,5 +362,7 @@ struct json_object *cm_view_show(const struct cm_view *view)
     json_object_object_add(object, "attempts", row_array(view, CM_TABLE_ATTEMPT, &view->attempts));
     json_object_object_add(object, "artifacts", row_array(view, CM_TABLE_ARTIFACT, &view->artifacts));
     json_object_object_add(object, "effects", row_array(view, CM_TABLE_EFFECT, &view->effects));
+    json_object_object_add(object, "calls", row_array(view, CM_TABLE_LLM_CALL, &view->calls));
+    json_object_object_add(object, "costs", costs_of(view));
     return object;
 }

@@ -17,13 +17,13 @@ struct cm_view_rows {
 struct cm_view {
     struct cm_daemon *daemon;
     struct cm_job_row *job; /* NULL: there is no such job */
-    struct cm_view_rows tasks, attempts, artifacts, effects;
+    struct cm_view_rows tasks, attempts, artifacts, effects, calls;
     struct cm_pipeline *pipeline; /* as it stood when the job began; NULL when it is not known */
 };
 
 /* The view lives until the call returns. error: NULL, or why the store did not answer. */
 typedef void (*cm_view_fn)(void *arg, const struct cm_view *view, const char *error);
-/* `whole`: with artifacts and effects. */
+/* `whole`: with artifacts, effects and paid calls. */
 void cm_view_job(struct cm_daemon *daemon, const char *job, int whole, cm_view_fn done, void *arg);
 
 /* New references. */

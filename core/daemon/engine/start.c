@@ -187,6 +187,7 @@ static struct cm_start *new_start(const struct cm_task *task, const char *instan
     start->effect_key = cm_strdup(task->effect ? task->effect->key : "");
     start->late_ms = task->late_ms;
     start->post_id = cm_strdup(task->effect ? task->effect->post_id : "");
+    start->owner = cm_strdup(task->job->row->owner);
     for (size_t i = 0; i < task->step; i++) {
         if (task->job->steps[task->step].before[i]) {
             add_inputs_from(start, &room, task, i);

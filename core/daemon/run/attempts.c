@@ -26,6 +26,7 @@
 #include "core/daemon/notes.h"
 #include "core/daemon/run/begin.h"
 #include "core/daemon/run/calls.h"
+#include "core/daemon/run/late_call.h"
 #include "core/daemon/run/leftovers.h"
 #include "core/daemon/run/watch.h"
 #include "core/daemon/run/workers.h"
@@ -324,10 +325,17 @@ static void on_save(struct attempt *attempt, struct json_object *message)
                    (uint64_t)cm_json_int(message, "number", 0));
 }
 
+/* What its instance is billed by; NULL: not known. */
+static const struct cm_price_list *prices_of(const struct attempt *attempt)
+{
+    const struct cm_plugin_use *use = cm_config_use(attempt->all->daemon->config, attempt->start->instance);
+    return use ? use->prices : NULL;
+}
+
 static void on_paying(struct attempt *attempt, struct json_object *message)
 {
     cm_engine_spend(attempt->all->daemon->engine, cm_daemon_now(),
-                    cm_calls_begin(&attempt->calls, attempt->start, message),
+                    cm_calls_begin(&attempt->calls, attempt->start, prices_of(attempt), message),
                     (uint64_t)cm_json_int(message, "number", 0));
 }
 
@@ -345,7 +353,11 @@ static void on_paid(struct attempt *attempt, struct json_object *message)
 
 static void on_spent(struct attempt *attempt, struct json_object *message)
 {
-    record(attempt, cm_calls_spent(&attempt->calls, message));
+    const struct cm_llm_call_row *call = cm_calls_spent(&attempt->calls, prices_of(attempt), message);
+    record(attempt, call);
+    if (!call) {
+        cm_late_call_spent(attempt->all->daemon, attempt->start, message);
+    }
 }
 
 /* The answer to a remember may come when the attempt is long over, so it goes by name. */

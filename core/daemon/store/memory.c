@@ -164,7 +164,8 @@ static int belongs_to(enum cm_table table, const void *row, const char *job)
 
 static int outlives_its_job(enum cm_table table, const void *row)
 {
-    return table == CM_TABLE_EFFECT && ((const struct cm_effect_row *)row)->state == CM_EFFECT_CONFIRMED;
+    return table == CM_TABLE_LLM_CALL ||
+           (table == CM_TABLE_EFFECT && ((const struct cm_effect_row *)row)->state == CM_EFFECT_CONFIRMED);
 }
 
 static void delete_of_job(struct memory *memory, enum cm_table table, const char *job)

@@ -82,11 +82,15 @@ static const struct cm_column llm_call_columns[] = {
     PLAIN(cm_llm_call_row, state),
     PLAIN(cm_llm_call_row, tokens_in),
     PLAIN(cm_llm_call_row, tokens_out),
-    PLAIN(cm_llm_call_row, cost_kopecks),
+    PLAIN(cm_llm_call_row, cost_nano),
     PLAIN(cm_llm_call_row, sent_ms),
     PLAIN(cm_llm_call_row, answered_ms),
     PLAIN(cm_llm_call_row, request),
     PLAIN(cm_llm_call_row, audio_ms),
+    PLAIN(cm_llm_call_row, owner),
+    PLAIN(cm_llm_call_row, currency),
+    PLAIN(cm_llm_call_row, billed_nano),
+    PLAIN(cm_llm_call_row, estimated),
 };
 
 static const struct cm_column note_columns[] = {
@@ -277,6 +281,11 @@ static const char *const holds[] = {
     [CM_HELD_PLUGIN] = "plugin",
 };
 
+static const char *const call_states[] = {
+    [CM_CALL_SENT] = "sent",       [CM_CALL_ANSWERED] = "answered", [CM_CALL_UNKNOWN] = "unknown",
+    [CM_CALL_REFUSED] = "refused", [CM_CALL_UNSENT] = "unsent",
+};
+
 #define NAME_OF(names, value) name_of(names, sizeof(names) / sizeof((names)[0]), value)
 
 static const char *name_of(const char *const *names, size_t count, int64_t value)
@@ -302,6 +311,11 @@ const char *cm_effect_state_name(int64_t state)
 const char *cm_hold_name(int64_t hold)
 {
     return NAME_OF(holds, hold);
+}
+
+const char *cm_call_state_name(int64_t state)
+{
+    return NAME_OF(call_states, state);
 }
 
 /* ---- Moves ----------------------------------------------------------------------------------- */

@@ -150,11 +150,15 @@ struct cm_llm_call_row {
     char *job, *step, *item;
     int64_t fence;
     char *instance, *model;
-    int64_t state;                               /* enum cm_call_state */
-    int64_t tokens_in, tokens_out, cost_kopecks; /* at most, until an answer tells */
+    int64_t state;                            /* enum cm_call_state */
+    int64_t tokens_in, tokens_out, cost_nano; /* cost: 1e-9 roubles; these and audio_ms: see `estimated` */
     int64_t sent_ms, answered_ms;
     char *request; /* hash of what was asked, without credentials */
     int64_t audio_ms;
+    char *owner;         /* of the job: a call outlives its job, for it is on the invoice */
+    char *currency;      /* "RUB", "USD": what the invoice is written in; "": no price was known */
+    int64_t billed_nano; /* the cost as the invoice has it, 1e-9 of the currency */
+    int64_t estimated;   /* 1: the most that it can have cost; 0: what the answer told */
 };
 
 /* Small named strings: checkpoints of a task ("task JOB/STEP/ITEM"), tokens of an instance or
@@ -220,6 +224,7 @@ const char *cm_job_state_name(int64_t state);
 const char *cm_task_state_name(int64_t state);
 const char *cm_effect_state_name(int64_t state);
 const char *cm_hold_name(int64_t hold);
+const char *cm_call_state_name(int64_t state);
 /* The one table of legal moves of a task. `from` 0: it is not there yet. Staying is always legal. */
 int cm_task_may_move(int64_t from, int64_t to);
 int cm_job_is_over(int64_t state);

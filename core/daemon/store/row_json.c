@@ -22,8 +22,9 @@ static const char *word_of(enum cm_table table, const char *column, int64_t numb
     }
     return table == CM_TABLE_JOB      ? cm_job_state_name(number)
            : table == CM_TABLE_TASK   ? cm_task_state_name(number)
-           : table == CM_TABLE_EFFECT ? cm_effect_state_name(number)
-                                      : NULL;
+           : table == CM_TABLE_EFFECT   ? cm_effect_state_name(number)
+           : table == CM_TABLE_LLM_CALL ? cm_call_state_name(number)
+                                        : NULL;
 }
 
 static struct json_object *text_value(const char *state, enum cm_table table, const char *column, const char *text)

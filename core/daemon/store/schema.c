@@ -72,6 +72,13 @@ static const char *const migrations[] = {
     /* 3: what a paid call asked for */
     ("ALTER TABLE llm_call ADD COLUMN request TEXT NOT NULL DEFAULT '';"
      "ALTER TABLE llm_call ADD COLUMN audio_ms INTEGER NOT NULL DEFAULT 0;"),
+
+    /* 4: what a paid call cost */
+    ("ALTER TABLE llm_call RENAME COLUMN cost_kopecks TO cost_nano;"
+     "ALTER TABLE llm_call ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE llm_call ADD COLUMN currency TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE llm_call ADD COLUMN billed_nano INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE llm_call ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;"),
 };
 
 int cm_schema_newest(void)

@@ -114,7 +114,7 @@ char *cm_sql_delete_of_job_text(enum cm_table table)
 {
     if (table == CM_TABLE_NOTE) /* '0' follows '/': all owners that begin with "task JOB/" */
         return cm_strdup("DELETE FROM note WHERE owner >= 'task '||?1||'/' AND owner < 'task '||?1||'0'");
-    if (!cm_row_column(table, "job"))
+    if (!cm_row_column(table, "job") || table == CM_TABLE_LLM_CALL) /* what is on an invoice stays */
         return NULL;
     const char *name = cm_row_type(table)->name;
     if (table == CM_TABLE_EFFECT) /* what is out stays in the ledger */

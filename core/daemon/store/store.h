@@ -50,7 +50,7 @@ enum cm_change_kind {
 };
 
 /* PUT inserts or replaces by primary key. DELETE removes by primary key; a job's deletion takes
- * everything of that job with it, except confirmed effects. */
+ * everything of that job with it, except confirmed effects and calls that cost money. */
 struct cm_change {
     enum cm_change_kind kind;
     enum cm_table table;

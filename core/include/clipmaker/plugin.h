@@ -266,7 +266,8 @@ struct cm_http_part {
     const struct cm_http_part *next;
 };
 
-/* What one call of a service costs, in the units that its price is told in; 0 where it has none. */
+/* What one call of a service costs, in the units that its price is told in; 0 where it has none, and in spent() -1
+ * where the answer does not tell: then the most counts. */
 struct cm_spending {
     uint32_t size;
     const char *model;
