@@ -74,8 +74,8 @@ static void add_row(struct cm_grid *grid, const char *key, struct json_object *s
                      cm_money_text(cm_json_real(sum, "roubles", 0)),
                      estimated_text(sum),
                      count_text(sum, "unpriced")};
-    cm_grid_add(grid, (const char *[]){*key ? key : "-", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5],
-                                       cells[6]});
+    cm_grid_add(
+        grid, (const char *[]){*key ? key : "-", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]});
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
         free(cells[i]);
     }

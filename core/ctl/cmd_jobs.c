@@ -246,9 +246,12 @@ static void print_shown(struct json_object *shown)
         {"op", N_("CALL")},   {"verdict", N_("VERDICT")}, {"words", N_("WHY")},   {NULL, NULL}};
     static const struct field artifact_fields[] = {
         {"role", N_("ROLE")}, {"key", N_("KEY")}, {"bytes", N_("BYTES")}, {"path", N_("PATH")}, {NULL, NULL}};
-    static const struct field call_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")},
-                                               {"fence", N_("FENCE")}, {"instance", N_("BY")},
-                                               {"model", N_("MODEL")}, {"state", N_("STATE")},
+    static const struct field call_fields[] = {{"step", N_("STEP")},
+                                               {"item", N_("ITEM")},
+                                               {"fence", N_("FENCE")},
+                                               {"instance", N_("BY")},
+                                               {"model", N_("MODEL")},
+                                               {"state", N_("STATE")},
                                                {NULL, NULL}};
     static const struct field effect_fields[] = {{"key", N_("KEY")}, {"instance", N_("TARGET")}, {"state", N_("STATE")},
                                                  {"url", N_("URL")}, {"post_id", N_("POST")},    {NULL, NULL}};

@@ -205,8 +205,7 @@ struct json_object *cm_offline_show(const char *state, const char *job, int *sta
         enum cm_table table;
     } parts[] = {
         {"jobs", CM_TABLE_JOB},           {"tasks", CM_TABLE_TASK},     {"attempts", CM_TABLE_ATTEMPT},
-        {"artifacts", CM_TABLE_ARTIFACT}, {"effects", CM_TABLE_EFFECT},
-        {"calls", CM_TABLE_LLM_CALL},
+        {"artifacts", CM_TABLE_ARTIFACT}, {"effects", CM_TABLE_EFFECT}, {"calls", CM_TABLE_LLM_CALL},
     };
     struct cm_store *store = open_store(state, status);
     if (!store) {

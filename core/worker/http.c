@@ -83,6 +83,15 @@ static void refuse(struct exchange *exchange, char *why)
 
 /* ---- Addresses ---- */
 
+/* When a connection from the pool breaks before an answer, libcurl quietly sends everything once more on a new one. A
+ * body may have been taken, paid for and posted by then: whether it is sent again is decided above us. */
+static int sends_again(struct exchange *exchange)
+{
+    long bytes = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return exchange->has_body && bytes > 0;
+}
+
 /* Called for every connection that is about to be made, also after redirects and whatever a name
  * resolved to this time. */
 static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
@@ -90,6 +99,9 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
     struct exchange *exchange = user;
     if (purpose != CURLSOCKTYPE_IPCXN || (!exchange->request.allow_private && !cm_address_is_public(&address->addr))) {
         refuse(exchange, cm_format(_("the address is private: set allow_private if that is meant")));
+        return CURL_SOCKET_BAD;
+    }
+    if (sends_again(exchange)) {
         return CURL_SOCKET_BAD;
     }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -609,6 +621,9 @@ static int64_t retry_after_ms(struct exchange *exchange)
 static void fill_outcome(struct exchange *exchange, CURLcode result, struct cm_http_answer *answer)
 {
     const char *problem = *exchange->problem ? exchange->problem : curl_easy_strerror(result);
+    if (result == CURLE_COULDNT_CONNECT && exchange->was_sent) {
+        problem = _("the connection broke before an answer came");
+    }
     answer->outcome = exchange->was_sent ? CM_HTTP_BROKEN : CM_HTTP_UNREACHED;
     if (exchange->stopped) {
         answer->outcome = CM_HTTP_STOPPED;

@@ -117,7 +117,6 @@ def test_failures_cost_what_is_billed_for_them(daemon, provider):
     said = total(daemon)
     assert nano(said["roubles"]) == provider.sum()
     assert said["failed"] == 2 and said["estimated"] == said["unknown"] == states[SENT] + states[UNKNOWN]
-    print([(row["step"], row["state"], row["id"][-8:]) for row in rows])
     lost = [row for row in rows if row["state"] == UNKNOWN]
     assert len(lost) == 1 and lost[0]["estimated"] and lost[0]["cost_nano"] > 0
     assert nano(said["estimated_roubles"]) == lost[0]["cost_nano"]

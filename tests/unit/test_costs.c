@@ -36,13 +36,14 @@ static struct cm_price_list *read_text(const char *text)
     return list;
 }
 
-static const char roubles[] = "currency = \"RUB\";\n"
-                              "prices: (\n"
-                              "  { model = \"m\"; in = 20.74; out = 61; as_of = \"2026-04\"; },\n"
-                              "  { model = \"long\"; in = 1; out = 2; over = 1000; over_in = 3; over_out = 4; as_of = \"x\"; },\n"
-                              "  { model = \"ear\"; second = 0.0061; as_of = \"2026-01\"; },\n"
-                              "  { model = \"both\"; in = 1; out = 1; minute = 0.6; as_of = \"2026-01\"; }\n"
-                              ");\n";
+static const char roubles[] =
+    "currency = \"RUB\";\n"
+    "prices: (\n"
+    "  { model = \"m\"; in = 20.74; out = 61; as_of = \"2026-04\"; },\n"
+    "  { model = \"long\"; in = 1; out = 2; over = 1000; over_in = 3; over_out = 4; as_of = \"x\"; },\n"
+    "  { model = \"ear\"; second = 0.0061; as_of = \"2026-01\"; },\n"
+    "  { model = \"both\"; in = 1; out = 1; minute = 0.6; as_of = \"2026-01\"; }\n"
+    ");\n";
 static const char dollars[] = "currency = \"USD\";\n"
                               "prices: ( { model = \"w\"; minute = 0.006; step = 1; as_of = \"2026-04\"; },\n"
                               "          { model = \"*\"; in = 0.1; out = 0.4; as_of = \"2026-04\"; } );\n";
@@ -85,8 +86,8 @@ static void what_has_no_price_is_never_free(void **state)
     struct cm_price_list *list = read_text(roubles);
     assert_string_equal(cost_of(list, "another", 5, 5, 0).currency, "");
     assert_string_equal(cost_of(NULL, "m", 5, 5, 0).currency, "");
-    assert_string_equal(cost_of(list, "m", 0, 0, 5000).currency, "");  /* audio, priced by tokens */
-    assert_string_equal(cost_of(list, "ear", 5, 5, 0).currency, "");   /* tokens, priced by audio */
+    assert_string_equal(cost_of(list, "m", 0, 0, 5000).currency, ""); /* audio, priced by tokens */
+    assert_string_equal(cost_of(list, "ear", 5, 5, 0).currency, "");  /* tokens, priced by audio */
     assert_string_equal(cost_of(list, "m", 0, 0, 0).currency, "");
     assert_int_equal(cost_of(list, "both", 10, 0, 60000).guessed, 0);
     assert_int_equal(cost_of(list, "both", 10, 0, 60000).rouble_nano, 10000);
@@ -122,8 +123,8 @@ static void dollars_need_a_rate(void **state)
 static void absurd_numbers_end_at_the_most(void **state)
 {
     (void)state;
-    struct cm_price_list *list =
-        read_text("currency = \"USD\"; prices: ( { model = \"m\"; in = 1000000; out = 1000000; second = 1000000; as_of = \"x\"; } );");
+    struct cm_price_list *list = read_text("currency = \"USD\"; prices: ( { model = \"m\"; in = 1000000; out = "
+                                           "1000000; second = 1000000; as_of = \"x\"; } );");
     assert_non_null(list);
     list->unit_micro = 1000000000000LL;
     assert_int_equal(cost_of(list, "m", INT64_MAX, INT64_MAX, 0).rouble_nano, INT64_MAX);
@@ -134,8 +135,8 @@ static void absurd_numbers_end_at_the_most(void **state)
 static void vat_is_put_on_top_where_it_is_not_in(void **state)
 {
     (void)state;
-    struct cm_price_list *list =
-        read_text("currency = \"RUB\"; add_vat = 22; prices: ( { model = \"m\"; in = 10; out = 10; as_of = \"x\"; } );");
+    struct cm_price_list *list = read_text(
+        "currency = \"RUB\"; add_vat = 22; prices: ( { model = \"m\"; in = 10; out = 10; as_of = \"x\"; } );");
     assert_int_equal(cost_of(list, "m", 1000000, 0, 0).rouble_nano, 12200000000);
     cm_prices_free(list);
 }

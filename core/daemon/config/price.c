@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-
 /* number × by / unit, to the nearest; as much as fits where it would be too much. None is below 0. */
 static int64_t scaled(int64_t number, int64_t by, int64_t unit)
 {

@@ -115,9 +115,8 @@ static void take_tokens(struct reader *reader, const config_setting_t *group, st
 
 static void take_price(struct reader *reader, struct cm_price_list *list, const config_setting_t *group)
 {
-    static const char *const keys[] = {"model",  "in",     "out",  "over",  "over_in", "over_out",
-                                       "second", "minute", "step", "as_of", "source",  "confidence",
-                                       "note"};
+    static const char *const keys[] = {"model",  "in",   "out",   "over",   "over_in",    "over_out", "second",
+                                       "minute", "step", "as_of", "source", "confidence", "note"};
     if (!config_setting_is_group(group) || !*text_of(group, "model")) {
         complain(reader, group, cm_strdup("a price is { model = \"…\"; in = …; out = …; as_of = \"…\"; }"));
         return;

@@ -25,8 +25,8 @@ struct cm_price {
 };
 
 struct cm_price_list {
-    char *name;        /* as the config says it */
-    char currency[4];  /* "RUB", "USD" */
+    char *name;         /* as the config says it */
+    char currency[4];   /* "RUB", "USD" */
     int64_t unit_micro; /* roubles, 1e-6, for one of the currency; 0: not known */
     struct cm_price *prices;
     size_t count, room;

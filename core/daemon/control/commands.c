@@ -1,9 +1,5 @@
 /*
-<<<<<<< HEAD
  * The requests: submit, publish, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
-=======
- * The requests: submit, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload; costs is in costs.c.
->>>>>>> b3bc375 (wip costs)
  *
  * A client may be gone when its answer is ready, so what waits keeps its number and not the
  * client itself.
@@ -835,17 +831,11 @@ static const struct {
     void (*run)(struct cm_client *client);
     int needs_store;
 } commands[] = {
-<<<<<<< HEAD
-    {"submit", do_submit, 1}, {"publish", do_publish, 1}, {"jobs", do_jobs, 1},     {"show", do_show, 1},
-    {"watch", do_watch, 1},   {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1},
-    {"rm", do_rm, 1},         {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},
-    {"reload", do_reload, 0},
-=======
-    {"submit", do_submit, 1},   {"jobs", do_jobs, 1},     {"show", do_show, 1},   {"watch", do_watch, 1},
-    {"why", do_why, 1},         {"cancel", do_cancel, 1}, {"retry", do_retry, 1}, {"rm", do_rm, 1},
-    {"resolve", do_resolve, 1}, {"status", do_status, 0}, {"fsck", do_fsck, 1},   {"reload", do_reload, 0},
-    {"costs", cm_command_costs, 1},
->>>>>>> b3bc375 (wip costs)
+    {"submit", do_submit, 1},   {"publish", do_publish, 1},     {"jobs", do_jobs, 1},
+    {"show", do_show, 1},       {"watch", do_watch, 1},         {"why", do_why, 1},
+    {"cancel", do_cancel, 1},   {"retry", do_retry, 1},         {"rm", do_rm, 1},
+    {"resolve", do_resolve, 1}, {"status", do_status, 0},       {"fsck", do_fsck, 1},
+    {"reload", do_reload, 0},   {"costs", cm_command_costs, 1},
 };
 
 void cm_command_run(struct cm_client *client)

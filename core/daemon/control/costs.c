@@ -45,7 +45,8 @@ void cm_command_costs(struct cm_client *client)
     const char *job = cm_json_text(request, "job", ""), *name = cm_json_text(request, "by", "job");
     enum cm_costs_by by = cm_costs_by_name(name);
     if (!by) {
-        cm_client_refuse(client, EX_USAGE, cm_format(_("costs are told by %s, not by \"%.40s\""), CM_COSTS_BY_NAMES, name));
+        cm_client_refuse(client, EX_USAGE,
+                         cm_format(_("costs are told by %s, not by \"%.40s\""), CM_COSTS_BY_NAMES, name));
         return;
     }
     struct summing *summing = cm_alloc(sizeof *summing);

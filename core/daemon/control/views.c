@@ -102,7 +102,7 @@ static void on_row(void *arg, enum cm_table table, const void *row, const char *
 void cm_view_job(struct cm_daemon *daemon, const char *job, int whole, cm_view_fn done, void *arg)
 {
     /* The job first: which pipeline row counts depends on it. */
-    static const enum cm_table tables[] = {CM_TABLE_JOB,     CM_TABLE_PIPELINE, CM_TABLE_TASK,    CM_TABLE_ATTEMPT,
+    static const enum cm_table tables[] = {CM_TABLE_JOB,      CM_TABLE_PIPELINE, CM_TABLE_TASK,    CM_TABLE_ATTEMPT,
                                            CM_TABLE_ARTIFACT, CM_TABLE_EFFECT,   CM_TABLE_LLM_CALL};
     size_t count = whole ? sizeof tables / sizeof *tables : 4;
     struct gathering *gathering = cm_alloc(sizeof *gathering);

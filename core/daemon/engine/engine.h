@@ -93,11 +93,8 @@ struct cm_start {
     char *ask;        /* llm: the question's name */
     char *effect_key; /* publish */
     char *post_id;    /* remove, stats */
-<<<<<<< HEAD
-    int64_t late_ms;  /* publish at a time: so long after it this begins, because nothing ran here then; else 0 */
-=======
     char *owner;      /* of the job */
->>>>>>> b3bc375 (wip costs)
+    int64_t late_ms;  /* publish at a time: so long after it this begins, because nothing ran here then; else 0 */
 };
 
 enum cm_action_kind {

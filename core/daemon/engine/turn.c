@@ -59,10 +59,9 @@ static void free_start(struct cm_start *start)
     if (!start) {
         return;
     }
-    char *texts[] = {start->job, start->step,       start->item,   start->instance, start->builtin,
-                     start->op,  start->folder,     start->params, start->source,   start->language,
-                     start->ask, start->effect_key, start->post_id,
-                     start->owner};
+    char *texts[] = {start->job, start->step,       start->item,    start->instance, start->builtin,
+                     start->op,  start->folder,     start->params,  start->source,   start->language,
+                     start->ask, start->effect_key, start->post_id, start->owner};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }

@@ -180,14 +180,9 @@ static struct json_object *sum_json(const struct sum *sum)
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = {{"calls", sum->calls},
-                   {"answered", sum->answered},
-                   {"unknown", sum->unknown},
-                   {"failed", sum->failed},
-                   {"unpriced", sum->unpriced},
-                   {"estimated", sum->estimated},
-                   {"tokens_in", sum->tokens_in},
-                   {"tokens_out", sum->tokens_out}};
+    } numbers[] = {{"calls", sum->calls},         {"answered", sum->answered},    {"unknown", sum->unknown},
+                   {"failed", sum->failed},       {"unpriced", sum->unpriced},    {"estimated", sum->estimated},
+                   {"tokens_in", sum->tokens_in}, {"tokens_out", sum->tokens_out}};
     struct json_object *object = json_object_new_object(), *billed = json_object_new_object();
     if (sum->key)
         json_object_object_add(object, "key", json_object_new_string(sum->key));

@@ -26,11 +26,11 @@ enum cm_costs_by cm_costs_by_name(const char *name);
 struct cm_costs *cm_costs_new(enum cm_costs_by by, int64_t since_ms);
 void cm_costs_add(struct cm_costs *costs, const struct cm_llm_call_row *call);
 /*
- * {"by": …, "rows": [sum with "key" …, in the order of their keys], "total": sum, "unpriced_models": ["INSTANCE: MODEL"]}
- * A sum: "calls", of which "answered", "unknown" (sent, and no answer came, or not yet), "failed" (refused or never
- * sent) and "unpriced" (what they cost is not known); "tokens_in", "tokens_out", "audio_s"; "roubles", what is known;
- * "estimated", how many of the others are known only at most, and "estimated_roubles", how much that is at most, not in "roubles";
- * "billed": {"USD": …}, what is known as the invoice has it. New reference.
+ * {"by": …, "rows": [sum with "key" …, in the order of their keys], "total": sum, "unpriced_models": ["INSTANCE:
+ * MODEL"]} A sum: "calls", of which "answered", "unknown" (sent, and no answer came, or not yet), "failed" (refused or
+ * never sent) and "unpriced" (what they cost is not known); "tokens_in", "tokens_out", "audio_s"; "roubles", what is
+ * known; "estimated", how many of the others are known only at most, and "estimated_roubles", how much that is at most,
+ * not in "roubles"; "billed": {"USD": …}, what is known as the invoice has it. New reference.
  */
 struct json_object *cm_costs_json(const struct cm_costs *costs);
 void cm_costs_free(struct cm_costs *costs);

@@ -20,8 +20,8 @@ static const char *word_of(enum cm_table table, const char *column, int64_t numb
     if (strcmp(column, "state")) {
         return NULL;
     }
-    return table == CM_TABLE_JOB      ? cm_job_state_name(number)
-           : table == CM_TABLE_TASK   ? cm_task_state_name(number)
+    return table == CM_TABLE_JOB        ? cm_job_state_name(number)
+           : table == CM_TABLE_TASK     ? cm_task_state_name(number)
            : table == CM_TABLE_EFFECT   ? cm_effect_state_name(number)
            : table == CM_TABLE_LLM_CALL ? cm_call_state_name(number)
                                         : NULL;
