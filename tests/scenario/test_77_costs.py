@@ -184,7 +184,8 @@ def test_an_attempt_that_died_before_it_told_the_cost(daemon, provider):
         return provider.billed(request)
     provider.script = [unheard]
     job = daemon.submit()
-    daemon.wait(lambda: list((daemon.state / "jobs").glob("*/answers/*")), "the answer on the disk")
+    daemon.wait(lambda: [path for path in (daemon.state / "jobs").glob("*/answers/*") if len(path.name) == 64],
+                "the answer on the disk")
     assert [row["state"] for row in calls(daemon)] == [SENT]
     daemon.kill()
     daemon.start()
