@@ -133,7 +133,7 @@ static int is_sound(const struct work *work)
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, 1);
-        execl(program, program, "-t", "-c", work->config, (char *)NULL);
+        execl(program, program, "-t", "--offline", "-c", work->config, (char *)NULL);
         dprintf(2, "clipmaker: %s: %s\n", program, strerror(errno));
         _exit(EX_CONFIG);
     }

@@ -25,30 +25,33 @@
 #include "core/daemon/config/config.h"
 #include "core/daemon/config/read.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/models.h"
 #include "core/daemon/registry.h"
 
 struct arguments {
     const char *config, *state, *output, *control;
     int control_fd; /* -1: none */
-    int test, plain, json;
+    int test, offline, plain, json;
 };
 
 /* ---- The command line ------------------------------------------------------------------------ */
 
 static void print_help(void)
 {
-    printf(_("usage: clipmakerd [-c CONF] [-t] [--state DIR]\n"
-             "Runs the jobs of ClipMaker.\n"
-             "  -c, --config FILE   the config; conf.d/*.conf beside it is read after it\n"
-             "  -t, --test          checks the config as the start does, and ends\n"
-             "      --state DIR     where jobs are kept, whatever the config says\n"
-             "      --control PATH  the socket for clients; several daemons of one state folder need one each\n"
-             "      --control-fd N  serves only the inherited socket N and ends with it (clipmaker run)\n"
-             "      --output DIR    the folder for the option that `run` in the config names\n"
-             "      --plain-log     log lines for people; the default on a terminal\n"
-             "      --json-log      log lines in JSON; the default elsewhere\n"
-             "      --settings      lists every setting of the config\n"
-             "      --version, --help\n"));
+    printf(_(
+        "usage: clipmakerd [-c CONF] [-t] [--state DIR]\n"
+        "Runs the jobs of ClipMaker.\n"
+        "  -c, --config FILE   the config; conf.d/*.conf beside it is read after it\n"
+        "  -t, --test          checks the config as the start does, and ends; asks providers for the models it names\n"
+        "      --offline       with -t: asks nobody\n"
+        "      --state DIR     where jobs are kept, whatever the config says\n"
+        "      --control PATH  the socket for clients; several daemons of one state folder need one each\n"
+        "      --control-fd N  serves only the inherited socket N and ends with it (clipmaker run)\n"
+        "      --output DIR    the folder for the option that `run` in the config names\n"
+        "      --plain-log     log lines for people; the default on a terminal\n"
+        "      --json-log      log lines in JSON; the default elsewhere\n"
+        "      --settings      lists every setting of the config\n"
+        "      --version, --help\n"));
 }
 
 static int usage(const char *format, const char *what)
@@ -62,6 +65,7 @@ enum {
     OPT_STATE = 256,
     OPT_CONTROL,
     OPT_CONTROL_FD,
+    OPT_OFFLINE,
     OPT_OUTPUT,
     OPT_PLAIN,
     OPT_JSON,
@@ -76,6 +80,7 @@ static const struct option long_options[] = {
     {"state", required_argument, NULL, OPT_STATE},
     {"control", required_argument, NULL, OPT_CONTROL},
     {"control-fd", required_argument, NULL, OPT_CONTROL_FD},
+    {"offline", no_argument, NULL, OPT_OFFLINE},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"plain-log", no_argument, NULL, OPT_PLAIN},
     {"json-log", no_argument, NULL, OPT_JSON},
@@ -117,6 +122,9 @@ static int take_option(struct arguments *arguments, int option)
         return -1;
     case OPT_CONTROL_FD:
         return set_control_fd(arguments, optarg);
+    case OPT_OFFLINE:
+        arguments->offline = 1;
+        return -1;
     case OPT_OUTPUT:
         arguments->output = optarg;
         return -1;
@@ -224,8 +232,13 @@ static int take_state(struct cm_daemon *daemon)
     return status;
 }
 
-static int test(const struct cm_config *config)
+/* A model that is gone is a warning: one that only stands in for others must not keep the service from starting. */
+static int test(const struct cm_config *config, int offline)
 {
+    prctl(PR_SET_DUMPABLE, 0); /* secrets pass through here to those that are asked */
+    if (!offline) {
+        cm_models_check(config);
+    }
     printf(_("%s: sound; plugin instances: %zu, pipelines: %zu\n"), config->path, config->use_count,
            config->pipeline_count);
     return 0;
@@ -297,7 +310,7 @@ int main(int argc, char **argv)
     if (!daemon.config) {
         status = EX_CONFIG;
     } else {
-        status = arguments.test ? test(daemon.config) : run(&daemon);
+        status = arguments.test ? test(daemon.config, arguments.offline) : run(&daemon);
     }
     free(daemon.control_path);
     cm_config_free(daemon.config);

@@ -151,3 +151,13 @@ int64_t cm_call_param_int(struct cm_call *call, const char *name, int64_t fallba
 {
     return cm_json_int(call->params, name, fallback);
 }
+
+enum cm_verdict cm_call_models(struct cm_call *call, enum cm_verdict (*models)(struct cm_ctx *ctx))
+{
+    if (!models) {
+        return cm_call_fail(call, CM_CANNOT, CM_REASON_UNSUPPORTED, N_("the plugin of %s cannot list its models"),
+                            call->ctx.instance);
+    }
+    enum cm_verdict verdict = models(&call->ctx);
+    return verdict == CM_OK ? cm_call_write(call, "models", NULL, "models.json", call->facts, NULL) : verdict;
+}

@@ -49,6 +49,9 @@ enum cm_verdict cm_builtin_take(struct cm_call *call);
 enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,
                              ...) __attribute__((format(printf, 4, 5)));
 
+/* The operation `models`: what the plugin lists becomes an artifact. models: NULL when it cannot. */
+enum cm_verdict cm_call_models(struct cm_call *call, enum cm_verdict (*models)(struct cm_ctx *ctx));
+
 /* Records a failed write to `path`: CM_HOLD, RESOURCE, naming its folder, when the disk is full or
  * may not be written, else CM_AGAIN. */
 enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int error);

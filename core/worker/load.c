@@ -194,6 +194,7 @@ static struct json_object *describe_stage(const struct cm_loaded *loaded)
         json_object_object_add(facts, "languages", text(ops->stt.languages));
         json_object_object_add(facts, "needs_captions", json_object_new_boolean(ops->stt.needs_captions));
         json_object_object_add(facts, "elsewhere", json_object_new_boolean(ops->stt.elsewhere));
+        json_object_object_add(facts, "can_models", json_object_new_boolean(ops->stt.models != NULL));
         break;
     case CM_STAGE_LLM:
         json_object_object_add(facts, "needs_no_prompt", json_object_new_boolean(ops->llm.needs_no_prompt));

@@ -390,23 +390,12 @@ static enum cm_verdict answer(struct cm_call *call, struct cm_transcript *transc
 
 /* ---- Operations ---- */
 
-static enum cm_verdict ask_models(struct cm_call *call)
-{
-    const struct cm_llm_ops *ops = call->ops;
-    if (!ops->models) {
-        return cm_call_fail(call, CM_CANNOT, CM_REASON_UNSUPPORTED, N_("the plugin of %s cannot list its models"),
-                            call->ctx.instance);
-    }
-    enum cm_verdict verdict = ops->models(&call->ctx);
-    return verdict == CM_OK ? cm_call_write(call, "models", NULL, "models.json", call->facts, NULL) : verdict;
-}
-
 enum cm_verdict cm_stage_llm(struct cm_call *call)
 {
     const char *name = cm_json_text(call->begin, "ask", "");
     const struct cm_task *task = cm_task_find(name);
     if (!strcmp(call->op, "models")) {
-        return ask_models(call);
+        return cm_call_models(call, ((const struct cm_llm_ops *)call->ops)->models);
     }
     if (!task) {
         return cm_call_fail(call, CM_CANNOT, CM_REASON_UNSUPPORTED, N_("\"%s\" is no question to a language model"),

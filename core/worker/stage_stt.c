@@ -136,6 +136,9 @@ static enum cm_verdict forgive_found_captions(struct cm_call *call, struct json_
 enum cm_verdict cm_stage_stt(struct cm_call *call)
 {
     const struct cm_stt_ops *ops = call->ops;
+    if (!strcmp(call->op, "models")) {
+        return cm_call_models(call, ops->models);
+    }
     struct json_object *captions = choose_captions(call);
     if (ops->needs_captions && !captions) {
         return cm_call_fail(call, CM_CANNOT, CM_REASON_UNSUPPORTED, N_("there are no captions to read"));

@@ -455,3 +455,9 @@ enum cm_verdict openai_transcribe(struct cm_ctx *ctx, const struct openai_server
     }
     return CM_FAIL(ctx, CM_CANNOT, CM_REASON_INTERNAL, "%s could not be asked", ctx->instance);
 }
+
+enum cm_verdict openai_speech_models(struct cm_ctx *ctx)
+{
+    const struct openai_stt_options *options = ctx->options;
+    return openai_models(ctx, &options->server);
+}

@@ -39,5 +39,6 @@ struct openai_stt_options {
  */
 enum cm_verdict openai_transcribe(struct cm_ctx *ctx, const struct openai_server *server,
                                   const struct openai_speech *speech, const struct cm_stt_request *request);
+enum cm_verdict openai_speech_models(struct cm_ctx *ctx);
 
 #endif

@@ -30,6 +30,7 @@ static const struct cm_stt_ops ops = {
     .languages = "*",
     .transcribe = transcribe,
     .elsewhere = 1,
+    .models = openai_speech_models,
 };
 
 CM_PLUGIN(CM_STAGE_STT, "stt_cloudru", "1.0", "Recognises speech with Whisper of Cloud.ru's Foundation Models", options,

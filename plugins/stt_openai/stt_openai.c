@@ -24,6 +24,7 @@ static const struct cm_stt_ops ops = {
     .languages = "*",
     .transcribe = transcribe,
     .elsewhere = 1,
+    .models = openai_speech_models,
 };
 
 CM_PLUGIN(CM_STAGE_STT, "stt_openai", "1.0", "Recognises speech at any server that speaks OpenAI's protocol", options,

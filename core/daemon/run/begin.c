@@ -155,8 +155,9 @@ int cm_begin_is_confined(int stage)
 /* Where paid answers of the job are kept. */
 static void put_answers(struct json_object *message, const struct cm_begin *begin, int stage)
 {
-    if (stage == CM_STAGE_STT || stage == CM_STAGE_LLM) {
-        char *folder = cm_format("%s/jobs/%s/" CM_ANSWERS_FOLDER, begin->state, begin->start->job);
+    const char *job = begin->start->job;
+    if (job && (stage == CM_STAGE_STT || stage == CM_STAGE_LLM)) {
+        char *folder = cm_format("%s/jobs/%s/" CM_ANSWERS_FOLDER, begin->state, job);
         put_text(message, "answers", folder);
         free(folder);
     }

@@ -47,6 +47,7 @@ struct cm_procs {
     struct event *signal;
     struct cm_proc *first;
     struct child *children;
+    int err; /* where their log goes; -1: to ours */
 };
 
 static struct cm_proc *proc_of(void *arg)
@@ -197,10 +198,16 @@ struct cm_procs *cm_procs_new(struct event_base *base)
 {
     struct cm_procs *procs = cm_alloc(sizeof *procs);
     procs->base = base;
+    procs->err = -1;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     procs->signal = evsignal_new(base, SIGCHLD, on_child, procs);
     event_add(procs->signal, NULL);
     return procs;
+}
+
+void cm_procs_hush(struct cm_procs *procs)
+{
+    procs->err = procs->err < 0 ? open("/dev/null", O_WRONLY | O_CLOEXEC) : procs->err;
 }
 
 void cm_procs_kill_all(struct cm_procs *procs)
@@ -233,6 +240,9 @@ void cm_procs_free(struct cm_procs *procs)
     while (waitpid(-1, NULL, WNOHANG) > 0) { /* what they had left behind came to us */
     }
     event_free(procs->signal);
+    if (procs->err >= 0) {
+        close(procs->err);
+    }
     free(procs);
 }
 
@@ -245,7 +255,7 @@ struct cm_proc *cm_proc_start(struct cm_procs *procs, const char *program, cm_pr
     }
     const char *argv[] = {program, "--serve", NULL};
     cm_crash_point("before a start");
-    pid_t pid = cm_spawn(&(struct cm_spawn){argv, pair[1], -1, -1});
+    pid_t pid = cm_spawn(&(struct cm_spawn){argv, pair[1], -1, procs->err});
     cm_crash_point("after a start");
     int saved = errno;
     close(pair[1]);

@@ -22,6 +22,8 @@ typedef void (*cm_proc_ended_fn)(void *arg, int status, const char *words);
 
 struct cm_procs *cm_procs_new(struct event_base *base);
 void cm_procs_free(struct cm_procs *procs); /* kills what is left */
+/* What processes started from now on write to their standard error goes nowhere. */
+void cm_procs_hush(struct cm_procs *procs);
 
 /* Starts `program --serve` with a socket to us. NULL with errno. */
 struct cm_proc *cm_proc_start(struct cm_procs *procs, const char *program, cm_proc_message_fn message,

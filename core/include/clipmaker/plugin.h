@@ -25,7 +25,7 @@
  *   1.0  first version: source, prepare, stt, llm, render, publish
  *   1.1  CM_PLUGIN() also leaves the two numbers as an ELF note, for packaging tools;
  *        calls that cost money: cm_http_request.paid, cm_spending, host->spent;
- *        cm_llm_ops.context; CM_OPT_STRING_REQUIRED;
+ *        cm_llm_ops.context; cm_stt_ops.models; CM_OPT_STRING_REQUIRED;
  *        cm_publish_request.duration_ms, width, height, small_thumbnail_path;
  *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small";
  *        elsewhere in cm_stt_ops, cm_llm_ops and cm_publish_ops
@@ -499,6 +499,8 @@ struct cm_stt_ops {
     /* 1.1: true when the work is done on another machine, and a call only waits for it. Such calls
      * take none of this machine's `slots`: as many run at once as the instance's `limit` says. */
     int32_t elsewhere;
+    /* 1.1, optional: as in cm_llm_ops */
+    enum cm_verdict (*models)(struct cm_ctx *ctx);
 };
 
 /* llm: a question → an answer. A plugin without a model may answer from `task` and `input_json`
@@ -527,7 +529,7 @@ struct cm_llm_ops {
     cm_open_fn open;
     cm_close_fn close;
     enum cm_verdict (*answer)(struct cm_ctx *ctx, const struct cm_llm_request *request, struct cm_llm_answer *answer);
-    /* optional: emits a fact "models", a JSON array of names */
+    /* optional: emits a fact "models", a JSON array of names; `clipmakerd -t` looks for the option `model` in it */
     enum cm_verdict (*models)(struct cm_ctx *ctx);
     /* 1.1, optional: what fits into this instance's model, where context_tokens cannot say it; 0: any */
     int64_t (*context)(struct cm_ctx *ctx);
