@@ -10,7 +10,7 @@ struct json_object;
 
 struct cm_begin {
     const struct cm_config *config;
-    const struct cm_start *start; /* without a job: a call outside of any (ask.h) */
+    const struct cm_start *start;         /* without a job: a call outside of any (ask.h) */
     const char *name;                     /* "JOB/STEP/ITEM#FENCE" */
     const char *folder;                   /* absolute */
     const char *state;                    /* absolute: artifact paths are below it */
