@@ -247,6 +247,20 @@ static void sort_clips(struct json_object **clips, size_t count, struct json_obj
     }
 }
 
+/* Made for one post, to fit its target: no clip of the job. */
+static int is_of_post(struct json_object *shown, struct json_object *artifact)
+{
+    struct json_object *effects = cm_json_array(shown, "effects");
+    for (size_t i = 0; effects && i < json_object_array_length(effects); i++) {
+        struct json_object *effect = json_object_array_get_idx(effects, i);
+        if (!strcmp(cm_json_text(effect, "step", ""), cm_json_text(artifact, "step", "")) &&
+            !strcmp(cm_json_text(effect, "item", ""), cm_json_text(artifact, "item", ""))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static struct json_object *clips_part(struct json_object *shown, const char *dir)
 {
     struct json_object *artifacts = cm_json_array(shown, "artifacts"), *part = json_object_new_array();
@@ -254,7 +268,7 @@ static struct json_object *clips_part(struct json_object *shown, const char *dir
     struct json_object **clips = cm_alloc((all + 1) * sizeof *clips);
     for (size_t i = 0; i < all; i++) {
         struct json_object *artifact = json_object_array_get_idx(artifacts, i);
-        if (!strcmp(cm_json_text(artifact, "role", ""), "clip")) {
+        if (!strcmp(cm_json_text(artifact, "role", ""), "clip") && !is_of_post(shown, artifact)) {
             clips[count++] = artifact;
         }
     }

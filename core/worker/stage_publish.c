@@ -37,11 +37,13 @@ static enum cm_verdict ask_publish(struct cm_call *call, const struct cm_publish
     }
     long long bytes = cm_json_int(clip, "bytes", 0);
     long long length_ms = cm_json_int(cm_json_object(clip, "facts"), "duration_ms", 0);
-    if (ops->max_clip_bytes > 0 && bytes > ops->max_clip_bytes) {
-        return too_large(call, "bytes", bytes, ops->max_clip_bytes);
+    long long max_bytes = cm_json_int(call->begin, "max_clip_bytes", ops->max_clip_bytes);
+    long long max_ms = cm_json_int(call->begin, "max_clip_ms", ops->max_clip_ms);
+    if (max_bytes > 0 && bytes > max_bytes) {
+        return too_large(call, "bytes", bytes, max_bytes);
     }
-    if (ops->max_clip_ms > 0 && length_ms > ops->max_clip_ms) {
-        return too_large(call, "ms", length_ms, ops->max_clip_ms);
+    if (max_ms > 0 && length_ms > max_ms) {
+        return too_large(call, "ms", length_ms, max_ms);
     }
     struct cm_post post = {.size = sizeof post};
     enum cm_verdict verdict = ops->publish(&call->ctx, request, &post);

@@ -5,7 +5,9 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
@@ -114,10 +116,118 @@ static enum cm_verdict make_document(struct cm_call *call, const struct cm_clip_
     return verdict;
 }
 
+/* ---- A smaller one ---------------------------------------------------------------------------- */
+
+static void put_int(struct json_object *object, const char *name, int64_t value)
+{
+    json_object_object_add(object, name, json_object_new_int64(value));
+}
+
+static struct json_object *put_object(struct json_object *object, const char *name)
+{
+    struct json_object *part = json_object_new_object();
+    json_object_object_add(object, name, part);
+    return part;
+}
+
+/* The finished clip as media: all of it, and nothing laid over once more. */
+static struct json_object *document_of_clip(struct json_object *facts, const char *format)
+{
+    struct json_object *document = json_object_new_object(), *part;
+    put_int(document, "version", 1);
+    part = put_object(document, "span");
+    put_int(part, "start_ms", 0);
+    put_int(part, "end_ms", cm_json_int(facts, "duration_ms", 0));
+    part = put_object(document, "format");
+    json_object_object_add(part, "name", json_object_new_string(format));
+    if (cm_json_int(facts, "width", 0) > 0 && cm_json_int(facts, "height", 0) > 0) {
+        put_int(part, "width", cm_json_int(facts, "width", 0));
+        put_int(part, "height", cm_json_int(facts, "height", 0));
+    }
+    json_object_object_add(put_object(document, "captions"), "style", json_object_new_string("none"));
+    json_object_object_add(put_object(document, "cta"), "mode", json_object_new_string("none"));
+    json_object_object_add(document, "overlays", json_object_new_array());
+    return document;
+}
+
+/* From the media where that is still there, as it was rendered before; else from the clip. NULL after a failure. */
+static struct json_object *document_to_fit(struct cm_call *call, const char *format, const char **media)
+{
+    struct json_object *clip = cm_call_input(call, "clip", NULL), *facts = cm_json_object(clip, "facts");
+    struct json_object *document = NULL;
+    *media = cm_call_input_path(call, "media");
+    if (*media && access(*media, R_OK) == 0 && cm_call_input(call, "document", NULL)) {
+        return cm_call_read(call, "document", NULL);
+    }
+    *media = cm_call_input_path(call, "clip");
+    if (*media && cm_json_int(facts, "duration_ms", 0) > 0) {
+        document = document_of_clip(facts, cm_json_text(facts, "format", format));
+    } else {
+        cm_call_fail(
+            call, CM_CANNOT, CM_REASON_TOO_LARGE,
+            N_("the clip is too large for its target, and there is not enough known of it to make it smaller"));
+    }
+    return document;
+}
+
+/* The clip is that of before, in everything but what was measured anew. */
+static enum cm_verdict add_fitted(struct cm_call *call, int64_t max_bytes)
+{
+    const char *file = cm_call_emitted_file(call, "clip");
+    if (file == NULL) {
+        return cm_call_fail(call, CM_CANNOT, CM_REASON_INTERNAL, N_("the plugin of %s made no clip"),
+                            call->ctx.instance);
+    }
+    char *path = *file == '/' ? cm_strdup(file) : cm_path_join(call->dir, file);
+    int64_t bytes = cm_file_bytes(path);
+    free(path);
+    if (bytes > max_bytes) {
+        return cm_call_fail(call, CM_CANNOT, CM_REASON_TOO_LARGE,
+                            N_("%s was to make a clip of at most %lld bytes and made one of %lld"), call->ctx.instance,
+                            (long long)max_bytes, (long long)bytes);
+    }
+    struct json_object *facts = json_object_new_object();
+    struct json_object *before = cm_json_object(cm_call_input(call, "clip", NULL), "facts");
+    json_object_object_foreach(before, name, value)
+    {
+        json_object_object_add(facts, name, json_object_get(value));
+    }
+    add_measured(call, facts);
+    enum cm_verdict verdict = cm_call_add_file(call, "clip", NULL, file, facts);
+    json_object_put(facts);
+    return verdict;
+}
+
+static enum cm_verdict fit(struct cm_call *call, const char *format)
+{
+    const struct cm_render_ops *ops = call->ops;
+    int64_t max_bytes = cm_json_int(call->begin, "max_bytes", 0);
+    const char *media = NULL;
+    struct json_object *document = document_to_fit(call, format, &media);
+    if (document == NULL) {
+        return CM_CANNOT;
+    }
+    struct json_object *encoder = cm_json_object(document, "encoder");
+    put_int(encoder ? encoder : put_object(document, "encoder"), "max_bytes", max_bytes);
+    struct cm_render_request request = {
+        .size = sizeof request,
+        .media_path = media,
+        .document_json = json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN),
+    };
+    enum cm_verdict verdict = ops->render(&call->ctx, &request);
+    json_object_put(document);
+    return verdict == CM_OK ? add_fitted(call, max_bytes) : verdict;
+}
+
 enum cm_verdict cm_stage_render(struct cm_call *call)
 {
     enum cm_verdict verdict = CM_OK;
     char *format = format_of(call->item);
+    if (!strcmp(call->op, "fit")) {
+        verdict = fit(call, format);
+        free(format);
+        return verdict;
+    }
     struct cm_clip_source source = {.format = format, .params = call->params};
     source.moment = read_needed(call, "moment", &verdict);
     source.transcript = read_needed(call, "transcript", &verdict);

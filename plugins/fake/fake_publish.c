@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef FAKE_SETTLE
@@ -28,12 +29,15 @@
 struct options {
     struct fake_options common;
     const char *platform;
+    int64_t untold_bytes;
 };
 
 static const struct cm_option options[] = {
     FAKE_OPTIONS(struct options),
     CM_OPT_PATH(struct options, platform, "platform", CM_OPTION_REQUIRED | CM_OPTION_WRITABLE, NULL,
                 "the folder that plays the platform"),
+    CM_OPT_SIZE(struct options, untold_bytes, "untold", "0", 0, 1000000,
+                "what clips may have, which the platform tells only who sends a larger one; 0: any"),
     CM_OPT_END,
 };
 
@@ -116,6 +120,10 @@ static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_reque
     enum cm_verdict verdict = unsure ? 0 : fake_act(&fake);
     if (verdict) {
         return verdict;
+    }
+    struct stat clip;
+    if (own->untold_bytes > 0 && stat(request->clip_path, &clip) == 0 && clip.st_size > own->untold_bytes) {
+        return fake_fail(&fake, CM_CANNOT, CM_REASON_TOO_LARGE, 0);
     }
     (void)upload_id(&fake);
     die_if(&fake, "early");

@@ -60,7 +60,10 @@ static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request
     const struct cm_json *document = host->json_parse(ctx, request->document_json, strlen(request->document_json));
     double start = host->json_number(ctx, host->json_at(ctx, document, "span.start_ms"), 0);
     double end = host->json_number(ctx, host->json_at(ctx, document, "span.end_ms"), start);
-    if (emit_clip(&fake, request->document_json, own->clip_bytes) ||
+    int64_t most = (int64_t)host->json_number(ctx, host->json_at(ctx, document, "encoder.max_bytes"), 0);
+    int64_t bytes = most > 0 && most < own->clip_bytes ? most : own->clip_bytes;
+    int shown = most > 0 && most < 1 << 20 ? (int)most : 1 << 20;
+    if (emit_clip(&fake, host->format(ctx, "%.*s", shown, request->document_json), bytes) ||
         emit(&fake, "thumbnail", "thumbnail.jpg", "a picture") ||
         emit(&fake, "thumbnail_small", "small.jpg", "a small picture") ||
         emit(&fake, "captions", "captions.srt", "1\n00:00:00,000 --> 00:00:01,000\nfake\n")) {

@@ -342,6 +342,7 @@ static void read_encoder(struct document *document, struct reader *root, const s
     document->crf = (int)read_number(&reader, "crf", 0, 51, (double)options->crf);
     document->audio_bitrate =
         (int64_t)read_number(&reader, "audio_bitrate", 32000, 320000, (double)options->audio_bitrate);
+    document->max_bytes = (int64_t)read_number(&reader, "max_bytes", 0, 1e15, 0);
 }
 
 static void read_root(struct document *document, struct reader *root, const struct render_options *options)

@@ -81,6 +81,10 @@ struct document {
     const char *preset;
     int crf;
     int64_t audio_bitrate;
+    int64_t max_bytes;     /* of the clip's file; 0: any */
+    int64_t video_bitrate; /* bit/s, in two passes; 0: by crf */
+    int pass;              /* 1 or 2, with video_bitrate */
+    const char *stats;     /* file between the passes */
 };
 
 /* NULL, or one line that names the field (malloc'd). document_free is needed in both cases. */

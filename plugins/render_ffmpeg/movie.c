@@ -54,7 +54,13 @@ static int open_encoder(struct movie *movie, const struct document *document)
     encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT;
     av_dict_set(&options, "preset", document->preset, 0);
     av_dict_set(&options, "profile", "high", 0);
-    av_dict_set_int(&options, "crf", document->crf, 0);
+    if (document->video_bitrate > 0) {
+        encoder->bit_rate = document->video_bitrate;
+        encoder->flags |= document->pass == 1 ? AV_CODEC_FLAG_PASS1 : AV_CODEC_FLAG_PASS2;
+        av_dict_set(&options, "stats", document->stats, 0);
+    } else {
+        av_dict_set_int(&options, "crf", document->crf, 0);
+    }
     int error = avcodec_open2(encoder, codec, &options);
     av_dict_free(&options);
     return error;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../ffmpeg/ffcompat.h"
@@ -20,6 +21,7 @@
 #include "pictures.h"
 #include "plate.h"
 #include "rate.h"
+#include "squeeze.h"
 #include "srt.h"
 #include "thumbnail.h"
 
@@ -92,7 +94,22 @@ struct render {
     int64_t start_us, base_us; /* of the span; of its first picture */
     int64_t spoken, total;     /* pictures: of the span, with the end card */
     const char *part_path;
+    double from, share; /* of the whole work, for the progress: where this run begins, how much it is */
 };
+
+/* One run over the media: all there is to do, or one pass of a clip that must fit into so many bytes. */
+struct run {
+    const struct squeeze *squeeze; /* NULL: by quality, whatever size that makes */
+    int pass;                      /* 1 or 2 */
+    const char *stats;
+    double from, share;
+    int64_t bytes; /* the result's size */
+};
+
+static void tell_progress(struct render *render, double done)
+{
+    render->ctx->host->progress(render->ctx, render->from + render->share * done);
+}
 
 /* ---- What there is to do ------------------------------------------------------------------------ */
 
@@ -171,11 +188,11 @@ static enum cm_verdict make_sound(struct render *render)
     enum cm_verdict verdict = sound_read(&sound, &render->heard, render->start_us, samples_of(render, render->spoken),
                                          samples_of(render, render->total));
     input_close(&render->heard);
-    render->ctx->host->progress(render->ctx, SOUND_SHARE / 2);
+    tell_progress(render, SOUND_SHARE / 2);
     if (verdict == CM_OK)
         verdict = master_make(&render->aac, &render->level, render->ctx, &sound, &render->document);
     sound_free(&sound);
-    render->ctx->host->progress(render->ctx, SOUND_SHARE);
+    tell_progress(render, SOUND_SHARE);
     return verdict;
 }
 
@@ -281,9 +298,8 @@ static enum cm_verdict take_canvas(struct render *render, struct canvas *canvas)
 /* The canvas, with the texts of this time, into the movie. */
 static enum cm_verdict add_canvas(struct render *render, int64_t number, const struct canvas *canvas)
 {
-    struct cm_ctx *ctx = render->ctx;
     draw_overlays(render, number, canvas);
-    ctx->host->progress(ctx, SOUND_SHARE + (1 - SOUND_SHARE) * (double)(number + 1) / (double)render->total);
+    tell_progress(render, SOUND_SHARE + (1 - SOUND_SHARE) * (double)(number + 1) / (double)render->total);
     return movie_add(&render->movie);
 }
 
@@ -443,12 +459,34 @@ static void close_all(struct render *render)
     document_free(&render->document);
 }
 
-static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_request *request)
+static void apply(const struct run *run, struct document *document)
+{
+    if (run->squeeze == NULL)
+        return;
+    document->width = run->squeeze->width;
+    document->height = run->squeeze->height;
+    document->audio_bitrate = run->squeeze->audio_bitrate;
+    document->video_bitrate = run->squeeze->video_bitrate;
+    document->pass = run->pass;
+    document->stats = run->stats;
+}
+
+/* What a run made counts: not the first pass, and not a clip that is still too large. */
+static int is_result(struct render *render, struct run *run)
+{
+    struct stat info;
+    run->bytes = stat(render->part_path, &info) == 0 ? info.st_size : 0;
+    return run->squeeze == NULL || (run->pass == 2 && run->bytes <= run->squeeze->max_bytes);
+}
+
+static enum cm_verdict render_once(struct cm_ctx *ctx, const struct cm_render_request *request, struct run *run)
 {
     struct render render = {.ctx = ctx, .heard = {.fd = -1}, .seen = {.fd = -1}};
-    av_log_set_level(AV_LOG_QUIET);
     render.part_path = ctx->host->output(ctx, "clip.part");
+    render.from = run->from;
+    render.share = run->share;
     enum cm_verdict verdict = read_document(&render, request->document_json);
+    apply(run, &render.document);
     if (verdict == CM_OK)
         verdict = open_media(&render, request->media_path);
     if (verdict == CM_OK)
@@ -459,11 +497,61 @@ static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_re
         verdict = make_sound(&render);
     if (verdict == CM_OK)
         verdict = make_movie(&render);
-    if (verdict == CM_OK)
+    if (verdict == CM_OK && is_result(&render, run)) {
         verdict = write_results(&render);
-    if (verdict == CM_OK)
-        emit_facts(&render);
+        if (verdict == CM_OK)
+            emit_facts(&render);
+    }
     close_all(&render);
+    return verdict;
+}
+
+static enum cm_verdict too_small(struct cm_ctx *ctx, const struct squeeze *squeeze)
+{
+    return CM_FAIL(ctx, CM_CANNOT, CM_REASON_TOO_LARGE,
+                   "%.0f s of video do not fit into %.1f MB in a quality worth watching; shorter clips would",
+                   squeeze->seconds, (double)squeeze->max_bytes / 1e6);
+}
+
+/* Two passes: the first looks where bits are needed, the second spends as many as there are. */
+static enum cm_verdict render_squeezed(struct cm_ctx *ctx, const struct cm_render_request *request,
+                                       struct squeeze *squeeze, const char *stats)
+{
+    struct run run = {.squeeze = squeeze, .pass = 1, .stats = stats, .from = 0, .share = 0.45};
+    enum cm_verdict verdict = render_once(ctx, request, &run);
+    run.pass = 2;
+    run.from = 0.45;
+    run.share = 0.55;
+    for (int tries = 0; verdict == CM_OK; tries++) {
+        verdict = render_once(ctx, request, &run);
+        if (verdict != CM_OK || run.bytes <= squeeze->max_bytes)
+            return verdict;
+        ctx->host->log(ctx, CM_LOG_INFO, "the clip came out with %lld bytes, %lld are allowed: once more with less",
+                       (long long)run.bytes, (long long)squeeze->max_bytes);
+        if (tries + 1 == SQUEEZE_TRIES || squeeze_more(squeeze, run.bytes) != 0)
+            return too_small(ctx, squeeze);
+    }
+    return verdict;
+}
+
+static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_request *request)
+{
+    struct render render = {.ctx = ctx};
+    struct squeeze squeeze;
+    struct run whole = {.share = 1};
+    av_log_set_level(AV_LOG_QUIET);
+    enum cm_verdict verdict = read_document(&render, request->document_json);
+    int64_t max_bytes = verdict == CM_OK ? render.document.max_bytes : 0;
+    int possible = max_bytes > 0 && squeeze_plan(&squeeze, &render.document) == 0;
+    document_free(&render.document);
+    if (verdict != CM_OK || max_bytes == 0)
+        return verdict == CM_OK ? render_once(ctx, request, &whole) : verdict;
+    if (!possible)
+        return too_small(ctx, &squeeze);
+    const char *stats = ctx->host->output(ctx, "passes.log"), *tree = ctx->host->output(ctx, "passes.log.mbtree");
+    verdict = render_squeezed(ctx, request, &squeeze, stats);
+    unlink(stats);
+    unlink(tree);
     return verdict;
 }
 

@@ -1,10 +1,14 @@
 """`clipmaker publish`: one clip of a job, now or at a time, once; what `resolve` and `targets` say."""
 import datetime
 import json
+import os
+import shutil
+import subprocess
 import time
 
 import pytest
 
+from conftest import STAGE
 from daemon import Daemon
 
 
@@ -162,3 +166,89 @@ def test_resolve_says_what_is_wrong_with_a_key(make):
     done = daemon.run("resolve", effect["key"], "--absent", *state)
     assert done.returncode == 65 and "it is live: https://example.org/1" in done.stderr
     daemon.assert_after()
+
+
+# ---- Clips that are too large for their target ---------------------------------------------------------------------
+
+
+def posted(daemon, job):
+    """The publish task's attempts in order, and the clip that it made for itself."""
+    shown = daemon.show(job)
+    attempts = sorted((one["fence"], one["op"], one["verdict"]) for one in shown["attempts"] if one["step"] == "post")
+    own = [one for one in shown["artifacts"] if one["step"] == "post" and one["role"] == "clip"]
+    return [(op, verdict) for _, op, verdict in attempts], own
+
+
+def test_a_clip_is_made_to_fit_before_it_is_published(make):
+    daemon = make(chunks=1)
+    daemon.instance("small", "fake_publish", platform=str(daemon.platform), max_clip="300")
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit(params={"clips": 1, "targets": ["small"]})
+    assert daemon.ended(job)["state"] == "succeeded"
+    attempts, own = posted(daemon, job)
+    assert attempts == [("fit", "ok"), ("publish", "ok")]
+    clip, = [one for one in daemon.show(job)["artifacts"] if one["role"] == "clip" and one["step"] == "clip"]
+    assert clip["bytes"] > 300 >= own[0]["bytes"] and own[0]["facts"]["title"] == clip["facts"]["title"]
+    assert len(daemon.posts()) == 1
+    assert f"{job}/01/9:16 " in daemon.run("show", job, "--state", str(daemon.state)).stdout
+
+    again = publish(daemon, f"{job}/1", "--to", "small", "--again", "--wait")
+    assert [one["op"] for one in daemon.show(again)["attempts"]].count("fit") == 1, "also where nothing was rendered"
+    assert len(daemon.posts()) == 2
+    daemon.assert_after()
+
+
+def test_a_limit_that_the_platform_told_only_by_refusing(make):
+    daemon = make(chunks=1)
+    daemon.instance("shy", "fake_publish", platform=str(daemon.platform), untold="850")
+    daemon.instance("mean", "fake_publish", platform=str(daemon.platform), untold="10")
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit(params={"clips": 1, "targets": ["shy", "mean"]})
+    assert daemon.ended(job)["state"] in ("partial", "failed")
+    shown = daemon.show(job)
+    states = {one["item"]: one["state"] for one in shown["tasks"] if one["step"] == "post"}
+    given, = [one["bytes"] for one in shown["artifacts"] if one["role"] == "clip" and one["step"] == "clip"]
+    assert 850 < given and given * 0.9 <= 850, f"a clip of {given} bytes proves nothing: change the limit"
+    assert states == {"01/9:16/shy": "succeeded", "01/9:16/mean": "failed"}
+    for target, ops in (("shy", ["publish", "fit", "publish"]), ("mean", ["publish", "fit", "publish"])):
+        found = sorted((one["fence"], one["op"]) for one in shown["attempts"] if one["item"].endswith(target))
+        assert [op for _, op in found] == ops, "once, and then it is over"
+    assert len(daemon.posts()) == 1
+    daemon.assert_after()
+
+
+def test_what_is_too_long_is_not_made_smaller(make):
+    daemon = make(chunks=1)
+    daemon.instance("brief", "fake_publish", platform=str(daemon.platform), max_clip="300", max_clip_length="1s")
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit(params={"clips": 1, "targets": ["brief"]})
+    assert daemon.ended(job)["reason"] == "too_large"
+    attempts, own = posted(daemon, job)
+    assert attempts == [("publish", "cannot")] and not own
+    daemon.assert_after()
+
+
+@pytest.mark.plain
+def test_a_real_clip_keeps_to_the_size_of_its_target(tmp_path, sample_ru):
+    folder = tmp_path / "etc"
+    shutil.copytree(STAGE / "etc/clipmaker", folder)
+    (folder / "conf.d").mkdir(exist_ok=True)
+    (folder / "conf.d/fit.conf").write_text('plugins: { cut: { preset = "ultrafast"; size = 540; };\n'
+                                            '  folder: { max_clip = "600KB"; }; };\n')
+    done = subprocess.run([STAGE / "bin/clipmaker", "run", sample_ru, "-o", tmp_path / "out", "--lang", "ru", "--min", "10s",
+                           "--max", "15s", "-n", "1", "--json", "-c", folder / "clipmaker.conf"], capture_output=True, text=True,
+                          timeout=120, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0, done.stderr
+    clip, = json.loads(done.stdout)["clips"]
+    made = tmp_path / "out" / clip["file"]
+    before, = (tmp_path / "out").glob(".clipmaker/*/jobs/*/clip.*/clip.mp4")
+    assert before.stat().st_size > 600000 >= made.stat().st_size > 300000
+    told = {path: json.loads(subprocess.run(
+        ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format", path], capture_output=True, text=True,
+        check=True).stdout) for path in (before, made)}
+    assert [one["codec_name"] for one in told[made]["streams"]] == ["h264", "aac"]
+    lengths = [float(one["format"]["duration"]) for one in told.values()]
+    assert abs(lengths[0] - lengths[1]) < 0.05

@@ -21,7 +21,12 @@ static const struct cm_instance instances[] = {
     {.name = "llm2", .stage = CM_STAGE_LLM, .limit = 2, .elsewhere = 1},
     {.name = "cut", .stage = CM_STAGE_RENDER, .limit = 2},
     {.name = "spare", .stage = CM_STAGE_RENDER, .limit = 1},
-    {.name = "native", .stage = CM_STAGE_PUBLISH, .limit = 2, .settle = CM_SETTLE_NATIVE_KEY, .account = "shop"},
+    {.name = "native",
+     .stage = CM_STAGE_PUBLISH,
+     .limit = 2,
+     .settle = CM_SETTLE_NATIVE_KEY,
+     .account = "shop",
+     .max_clip_bytes = 60},
     {.name = "phased", .stage = CM_STAGE_PUBLISH, .limit = 2, .settle = CM_SETTLE_PHASES, .account = "shop"},
     {.name = "search",
      .stage = CM_STAGE_PUBLISH,
@@ -29,7 +34,7 @@ static const struct cm_instance instances[] = {
      .settle = CM_SETTLE_SEARCH,
      .settle_ms = 60000,
      .can_find = 1},
-    {.name = "blind", .stage = CM_STAGE_PUBLISH, .limit = 2, .elsewhere = 1},
+    {.name = "blind", .stage = CM_STAGE_PUBLISH, .limit = 2, .elsewhere = 1, .max_clip_bytes = 40},
 };
 
 static const char *pick(struct sim_random *random, const char *const *choices, int count)

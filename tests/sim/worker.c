@@ -128,6 +128,36 @@ static void check_inputs(struct sim_world *world, const struct cm_start *start)
     }
 }
 
+static int64_t clip_bytes_of(const struct cm_start *start)
+{
+    for (size_t i = 0; i < start->input_count; i++) {
+        if (!strcmp(start->inputs[i]->role, "clip")) {
+            return start->inputs[i]->bytes;
+        }
+    }
+    return 0;
+}
+
+/* A clip is made smaller only where it is too large, by who can, and never under the key of a post. */
+static void check_fit(struct sim_world *world, const struct cm_start *start, int64_t clip_bytes)
+{
+    const struct cm_instance *instance = instance_of(world, start->instance);
+    if (strcmp(start->op, CM_OP_FIT)) {
+        if (start->max_bytes) {
+            sim_fail(world, "%s/%s: %s has a size to keep to", start->step, start->item, start->op);
+        }
+        return;
+    }
+    world->fits++;
+    if (start->max_bytes < 1 || clip_bytes <= start->max_bytes || *start->effect_key || *start->post_id) {
+        sim_fail(world, "%s/%s: a clip of %lld bytes is made to fit into %lld under the key \"%s\"", start->step,
+                 start->item, (long long)clip_bytes, (long long)start->max_bytes, start->effect_key);
+    }
+    if (instance && instance->stage != CM_STAGE_RENDER) {
+        sim_fail(world, "%s/%s: %s is asked for a smaller clip", start->step, start->item, start->instance);
+    }
+}
+
 void sim_worker_start(struct sim_world *world, const struct cm_start *start)
 {
     const struct cm_instance *instance = instance_of(world, start->instance);
@@ -149,7 +179,11 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
     worker->key = cm_strdup(start->effect_key);
     worker->upload = cm_strdup("");
     worker->fence = start->fence;
-    worker->stage = cm_pipeline_step(world->plan->pipeline, start->step)->stage;
+    worker->stage =
+        strcmp(start->op, CM_OP_FIT) ? cm_pipeline_step(world->plan->pipeline, start->step)->stage : CM_STAGE_RENDER;
+    worker->max_bytes = start->max_bytes;
+    worker->clip_bytes = clip_bytes_of(start);
+    check_fit(world, start, worker->clip_bytes);
     worker->daemon = sim_index_of(world, world->self);
     worker->stale = !owns;
     worker->phase = SIM_WORK;
@@ -165,9 +199,19 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
 
 static void fail_with(struct sim_world *world, struct cm_done *done, int outcome)
 {
-    static const int reasons[] = {CM_REASON_NETWORK,  CM_REASON_RATE,     CM_REASON_PROCESSING, CM_REASON_QUOTA,
-                                  CM_REASON_RESOURCE, CM_REASON_AUTH,     CM_REASON_OPERATOR,   CM_REASON_UNSUPPORTED,
-                                  CM_REASON_POLICY,   CM_REASON_INTERNAL, CM_REASON_MALFORMED,  0};
+    static const int reasons[] = {CM_REASON_TOO_LARGE,
+                                  CM_REASON_NETWORK,
+                                  CM_REASON_RATE,
+                                  CM_REASON_PROCESSING,
+                                  CM_REASON_QUOTA,
+                                  CM_REASON_RESOURCE,
+                                  CM_REASON_AUTH,
+                                  CM_REASON_OPERATOR,
+                                  CM_REASON_UNSUPPORTED,
+                                  CM_REASON_POLICY,
+                                  CM_REASON_INTERNAL,
+                                  CM_REASON_MALFORMED,
+                                  0};
     done->outcome = outcome;
     done->reason = reasons[sim_below(&world->random, sizeof reasons / sizeof *reasons)];
     done->scope = sim_below(&world->random, 5);
@@ -216,8 +260,11 @@ static void succeed(struct sim_world *world, struct sim_worker *worker, struct c
         if (sim_chance(&world->random, 200)) {
             cm_done_add_artifact(done, "captions", "", "c.srt", 1, "", "{}");
         }
+    } else if (worker->max_bytes) { /* now and then by one that does not obey */
+        cm_done_add_artifact(done, "clip", "", "out",
+                             1 + sim_below(&world->random, (int)worker->max_bytes + (world->calm ? 0 : 2)), "", "{}");
     } else {
-        cm_done_add_artifact(done, worker->step, "", "out", 1, "", "{}");
+        cm_done_add_artifact(done, worker->step, "", "out", 1 + sim_below(&world->random, SIM_CLIP_BYTES), "", "{}");
     }
 }
 
@@ -332,8 +379,22 @@ static char *saved_upload(struct sim_world *world, const struct sim_worker *work
     return recall.value;
 }
 
+/* What the worker of the real one does before it asks the plugin; and platforms that told of no limit. */
+static int is_too_large(struct sim_world *world, const struct sim_worker *worker)
+{
+    const struct cm_instance *instance = instance_of(world, worker->instance);
+    int told = instance && instance->max_clip_bytes && worker->clip_bytes > instance->max_clip_bytes;
+    return told || (!strcmp(worker->instance, "search") && worker->clip_bytes > SIM_UNTOLD_LIMIT);
+}
+
 static void begin_publish(struct sim_world *world, struct sim_worker *worker)
 {
+    if (is_too_large(world, worker)) {
+        struct cm_done *done = cm_done_new(CM_CANNOT);
+        done->reason = CM_REASON_TOO_LARGE;
+        tell(world, worker, done);
+        return;
+    }
     if (!world->calm && sim_chance(&world->random, 250)) {
         struct cm_done *done = cm_done_new(CM_AGAIN);
         fail_somehow(world, done, 0);

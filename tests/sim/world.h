@@ -28,9 +28,13 @@ enum sim_phase {
     SIM_ENDING   /* tells its verdict */
 };
 
+#define SIM_CLIP_BYTES 100  /* what a clip may have */
+#define SIM_UNTOLD_LIMIT 80 /* of the one platform that does not say what it takes */
+
 struct sim_worker {
     char *job, *step, *item, *instance, *op, *key;
-    char *upload; /* phased: id of the first phase */
+    int64_t clip_bytes, max_bytes; /* of the clip it was given; what it may get (op "fit") */
+    char *upload;                  /* phased: id of the first phase */
     int64_t fence;
     int stage, builtin;
     size_t daemon; /* whose it is */
@@ -114,7 +118,7 @@ struct sim_world {
     int claims[SIM_JOBS_MAX]; /* boots that own the jobs, as far as is durable; 0: none */
     char over[SIM_BOOTS_MAX]; /* boots that somebody called over, or that died */
     uint64_t number;
-    size_t steps, crashes, attempts, sets, takeovers, fences;
+    size_t steps, crashes, attempts, sets, takeovers, fences, fits;
     size_t torn, survived; /* sets in the middle of a commit at a crash, and those that are there after it */
     jmp_buf failed;
     char failure[512];

@@ -46,6 +46,7 @@ static const struct cm_instance instances[] = {
      .settle = CM_SETTLE_SEARCH,
      .settle_ms = 1000,
      .can_find = 1},
+    {.name = "small", .stage = CM_STAGE_PUBLISH, .limit = 8, .max_clip_bytes = 100, .max_clip_ms = 9000},
 };
 
 struct scene {
@@ -692,6 +693,176 @@ static void test_commit_then_act(void **state)
     free_scene(scene);
 }
 
+/* ---- Clips that are too large ---------------------------------------------------------------- */
+
+static const char to_small[] = "{\"language\":\"en\",\"formats\":[\"9:16\"],\"targets\":[\"small\"]}";
+static const char to_folder[] = "{\"language\":\"en\",\"formats\":[\"9:16\"],\"targets\":[\"folder\"]}";
+
+/* Up to the publish tasks of two clips of this size; the first of them has its start taken. */
+static struct cm_action *to_publish(struct scene *scene, const char *params, int64_t bytes, const char *facts)
+{
+    submit(scene, params);
+    run_until(scene, "clip");
+    for (struct cm_action *start; (start = take(scene, CM_ACTION_START, "clip"));) {
+        struct cm_done *done = cm_done_new(CM_OK);
+        cm_done_add_artifact(done, "clip", "", "clip.mp4", bytes, "", facts);
+        tell(scene, start, done);
+    }
+    return take(scene, CM_ACTION_START, "publish");
+}
+
+static struct cm_done *fitted(int64_t bytes)
+{
+    struct cm_done *done = cm_done_new(CM_OK);
+    cm_done_add_artifact(done, "clip", "", "smaller.mp4", bytes, "", "{}");
+    return done;
+}
+
+static const struct cm_artifact_row *clip_in(const struct cm_action *start)
+{
+    const struct cm_artifact_row *found = NULL;
+    for (size_t i = 0; i < start->start->input_count; i++) {
+        if (!strcmp(start->start->inputs[i]->role, "clip")) {
+            assert_null(found); /* one, and no other */
+            found = start->start->inputs[i];
+        }
+    }
+    assert_non_null(found);
+    return found;
+}
+
+/* Its next attempt, which must be this operation of this instance. */
+static struct cm_action *next_is(struct scene *scene, const char *op, const char *instance)
+{
+    struct cm_action *start = take(scene, CM_ACTION_START, "publish");
+    assert_non_null(start);
+    assert_string_equal(start->start->op, op);
+    assert_string_equal(start->start->instance, instance);
+    return start;
+}
+
+static void test_a_large_clip_is_made_to_fit(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    struct cm_action *start = to_publish(scene, to_small, 101, "{\"duration_ms\":8000}");
+    assert_string_equal(start->start->op, CM_OP_FIT);
+    assert_string_equal(start->start->instance, "cut");
+    assert_int_equal(start->start->max_bytes, 100);
+    assert_string_equal(start->start->effect_key, "");
+    assert_int_equal(clip_in(start)->bytes, 101);
+    struct cm_action *second = next_is(scene, CM_OP_FIT, "cut");
+    tell(scene, start, fitted(100));
+    start = next_is(scene, "publish", "small");
+    assert_int_equal(clip_in(start)->bytes, 100);
+    assert_int_equal(start->start->max_bytes, 0);
+    assert_string_not_equal(start->start->effect_key, "");
+    assert_int_equal(start->fence, 2);
+    tell(scene, start, cm_done_new(CM_OK));
+    /* One that does not obey, however often it is asked, makes no post. */
+    tell(scene, second, fitted(101));
+    assert_null(take(scene, CM_ACTION_START, "publish"));
+    free_scene(scene);
+}
+
+static void test_what_fits_or_is_too_long_is_left_alone(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    struct cm_action *whole = to_publish(scene, to_small, 100, "{}");
+    assert_string_equal(whole->start->op, "publish");
+    cm_action_free(whole);
+    free_scene(scene);
+    scene = new_scene();
+    struct cm_action *start = to_publish(scene, to_small, 101, "{\"duration_ms\":9001}");
+    assert_string_equal(start->start->op, "publish");
+    struct cm_done *refused = cm_done_new(CM_CANNOT);
+    refused->reason = CM_REASON_TOO_LARGE;
+    tell(scene, start, refused);
+    cm_action_free(next_is(scene, "publish", "small")); /* of the other clip: this one failed */
+    assert_null(take(scene, CM_ACTION_START, "publish"));
+    free_scene(scene);
+}
+
+/* A daemon that knows only what the store has. */
+static void reborn(struct scene *scene, const char *boot)
+{
+    struct cm_claim_row claim = {(char *)JOB, (char *)boot};
+    struct cm_change_set *set = cm_change_set_new(1u << 30);
+    cm_change_put(set, CM_TABLE_CLAIM, &claim);
+    cm_store_apply(scene->store, &set, 1);
+    cm_store_dispatch(scene->store);
+    cm_engine_free(scene->engine);
+    scene->config.boot = boot;
+    scene->engine = cm_engine_new(&scene->config);
+    load_again(scene);
+    pump(scene);
+}
+
+static void gone(struct scene *scene)
+{
+    for (struct cm_action *action; (action = take(scene, CM_ACTION_AWAIT_GONE, NULL));) {
+        cm_engine_gone(scene->engine, scene->now, action->job, action->step, action->item, action->fence);
+        cm_action_free(action);
+    }
+    pump(scene);
+}
+
+static void test_a_refusal_is_learned_from_once(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    struct cm_action *start = to_publish(scene, to_folder, 1000, "{}"), *other;
+    assert_string_equal(start->start->op, "publish"); /* nothing is known of a limit */
+    other = next_is(scene, "publish", "folder");
+    tell(scene, other, cm_done_new(CM_OK));
+    struct cm_done *refused = cm_done_new(CM_CANNOT);
+    refused->reason = CM_REASON_TOO_LARGE;
+    tell(scene, start, cm_done_copy(refused));
+    start = next_is(scene, CM_OP_FIT, "cut");
+    assert_int_equal(start->start->max_bytes, 900);
+    cm_action_free(start);
+    /* The daemon dies under it; the next one knows as much. */
+    reborn(scene, "boot2");
+    gone(scene);
+    sleep_ms(scene, 60000);
+    start = next_is(scene, CM_OP_FIT, "cut");
+    assert_int_equal(start->start->max_bytes, 900);
+    tell(scene, start, fitted(850));
+    start = next_is(scene, "publish", "folder");
+    assert_int_equal(clip_in(start)->bytes, 850);
+    cm_action_free(start);
+    reborn(scene, "boot3");
+    gone(scene);
+    sleep_ms(scene, 60000);
+    start = next_is(scene, "publish", "folder");
+    assert_int_equal(clip_in(start)->bytes, 850);
+    tell(scene, start, refused);
+    assert_null(take(scene, CM_ACTION_START, "publish")); /* twice is enough */
+    free_scene(scene);
+}
+
+static void test_a_clip_is_made_to_fit_before_its_time(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    char *params = cm_format("{\"language\":\"en\",\"targets\":[\"small\"],\"publish_at_ms\":%lld}",
+                             (long long)START_MS + 3600000);
+    struct cm_action *start = to_publish(scene, params, 101, "{}");
+    assert_string_equal(start->start->op, CM_OP_FIT);
+    tell(scene, start, fitted(90));
+    cm_action_free(next_is(scene, CM_OP_FIT, "cut"));
+    assert_null(take(scene, CM_ACTION_START, "publish"));
+    sleep_ms(scene, 3599000);
+    assert_null(take(scene, CM_ACTION_START, "publish"));
+    sleep_ms(scene, 1000);
+    start = next_is(scene, "publish", "small");
+    assert_int_equal(start->start->late_ms, 0);
+    cm_action_free(start);
+    free(params);
+    free_scene(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -713,6 +884,10 @@ int main(void)
         cmocka_unit_test(test_instance_goes_and_comes),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_commit_then_act),
+        cmocka_unit_test(test_a_large_clip_is_made_to_fit),
+        cmocka_unit_test(test_what_fits_or_is_too_long_is_left_alone),
+        cmocka_unit_test(test_a_refusal_is_learned_from_once),
+        cmocka_unit_test(test_a_clip_is_made_to_fit_before_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

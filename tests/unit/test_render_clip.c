@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +21,7 @@
 
 #include "plugins/render_ffmpeg/loud.h"
 #include "plugins/render_ffmpeg/render.h"
+#include "plugins/render_ffmpeg/squeeze.h"
 
 extern const struct cm_plugin cm_plugin;
 
@@ -477,12 +479,76 @@ static void test_failures_leave_no_half_file(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+static long clip_bytes(void)
+{
+    char path[300];
+    struct stat info;
+    snprintf(path, sizeof(path), "%s/clip.mp4", folder);
+    assert_int_equal(stat(path, &info), 0);
+    return (long)info.st_size;
+}
+
+#define SIX_SECONDS "{\"version\":1,\"span\":{\"start_ms\":1000,\"end_ms\":7000},\"format\":{\"name\":\"16:9\"},"
+
+static void test_a_clip_keeps_to_its_size(void **state)
+{
+    (void)state;
+    assert_int_equal(render(film, SIX_SECONDS WORDS ",\"encoder\":{\"max_bytes\":400000}}"), CM_OK);
+    assert_in_range(clip_bytes(), 20000, 400000);
+    struct seen seen = see_clip();
+    assert_int_equal(seen.height, 360); /* there is enough for all of it */
+    assert_int_equal(seen.count, 150);
+    assert_float_equal(seen.audio_s, 6, 1e-3);
+    for (int picture = 0; picture < seen.count; picture++)
+        assert_int_equal(seen.number[picture], 25 + picture);
+    free(seen.sound);
+    assert_int_equal(render(film, SIX_SECONDS WORDS ",\"encoder\":{\"max_bytes\":120000}}"), CM_OK);
+    assert_in_range(clip_bytes(), 10000, 120000);
+    seen = see_clip();
+    assert_true(seen.height < 360 && seen.height >= 240 && seen.height % 2 == 0);
+    assert_int_equal(seen.count, 150);
+    free(seen.sound);
+    assert_int_equal(render(film, SIX_SECONDS WORDS ",\"encoder\":{\"max_bytes\":50000}}"), CM_CANNOT);
+    assert_int_equal(reason, CM_REASON_TOO_LARGE);
+    assert_non_null(strstr(said, "6 s of video do not fit into 0.1 MB"));
+}
+
+static struct squeeze planned(int64_t max_bytes, int64_t length_ms, int *possible)
+{
+    struct squeeze squeeze;
+    struct document document = {
+        .end_ms = length_ms, .width = 1080, .height = 1920, .fps = 30, .audio_bitrate = 128000, .max_bytes = max_bytes};
+    *possible = squeeze_plan(&squeeze, &document) == 0;
+    return squeeze;
+}
+
+static void test_what_a_size_leaves(void **state)
+{
+    (void)state;
+    int possible;
+    struct squeeze roomy = planned(50000000, 60000, &possible);
+    assert_true(possible && roomy.width == 1080 && roomy.height == 1920 && roomy.audio_bitrate == 128000);
+    assert_in_range(roomy.video_bitrate, 6000000, 6500000);
+    struct squeeze tight = planned(5000000, 60000, &possible);
+    assert_true(possible && tight.width < 1080 && tight.height > tight.width && tight.audio_bitrate < 128000);
+    assert_true((tight.video_bitrate + tight.audio_bitrate) * 60 / 8 < 5000000);
+    planned(500000, 60000, &possible);
+    assert_false(possible);
+    planned(1000, 60000, &possible);
+    assert_false(possible);
+    int64_t before = tight.video_bitrate;
+    assert_int_equal(squeeze_more(&tight, 5100000), 0);
+    assert_true(tight.video_bitrate < before && tight.video_bitrate > before * 9 / 10);
+    assert_int_equal(squeeze_more(&tight, 50000000), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_picture_at_its_time),   cmocka_unit_test(test_sound_and_captions_in_step),
         cmocka_unit_test(test_end_card_follows_the_span),   cmocka_unit_test(test_a_span_beyond_the_film),
-        cmocka_unit_test(test_failures_leave_no_half_file),
+        cmocka_unit_test(test_failures_leave_no_half_file), cmocka_unit_test(test_a_clip_keeps_to_its_size),
+        cmocka_unit_test(test_what_a_size_leaves),
     };
     return cmocka_run_group_tests(tests, make_film, remove_film);
 }

@@ -44,11 +44,12 @@ struct cm_plugin_use {
     int line;
     int stage;
     int64_t limit, rate_us;
-    char *account;                      /* "": none */
-    const struct cm_price_list *prices; /* of the config; NULL: what it costs is not known */
-    struct json_object *options;        /* {"key":"text"}; paths absolute, secrets as references */
-    struct json_object *lines;          /* {"key":"FILE:LINE"} */
-    struct json_object *described;      /* the plugin's own word, from --describe */
+    char *account;                       /* "": none */
+    int64_t max_clip_bytes, max_clip_ms; /* publish: as configured, else as the plugin says; 0: any */
+    const struct cm_price_list *prices;  /* of the config; NULL: what it costs is not known */
+    struct json_object *options;         /* {"key":"text"}; paths absolute, secrets as references */
+    struct json_object *lines;           /* {"key":"FILE:LINE"} */
+    struct json_object *described;       /* the plugin's own word, from --describe */
 };
 
 /* What the command line says over the files. NULL: nothing. */

@@ -173,8 +173,36 @@ static void take_prices(struct cm_build *build, struct cm_plugin_use *use)
     }
 }
 
+/* What its plugin takes, unless the operator knows better: a server of one's own may take more. */
+static void take_clip_limit(struct cm_build *build, struct cm_plugin_use *use, const char *key,
+                            int (*parse)(const char *text, int64_t *value, char **error), int64_t *limit)
+{
+    const struct cm_conf_value *value = key_of(build, use->name, key);
+    if (!value) {
+        return;
+    }
+    const char *text = string_of(value);
+    char *error = NULL;
+    if (use->stage != CM_STAGE_PUBLISH) {
+        cm_complain(build->complaints, value->file, value->line, "%s: only what publishes has a %s", value->path, key);
+    } else if (!text || parse(text, limit, &error) != 0 || *limit < 0) {
+        cm_complain(build->complaints, value->file, value->line, "%s: %s", value->path,
+                    error ? error : "is written as text: \"50MB\", \"10m\"; \"0\": any");
+    }
+    free(error);
+}
+
+static void take_clip_limits(struct cm_build *build, struct cm_plugin_use *use)
+{
+    struct json_object *facts = cm_json_object(use->described, "stage_facts");
+    use->max_clip_bytes = cm_json_int(facts, "max_clip_bytes", 0);
+    use->max_clip_ms = cm_json_int(facts, "max_clip_ms", 0);
+    take_clip_limit(build, use, "max_clip", cm_parse_size, &use->max_clip_bytes);
+    take_clip_limit(build, use, "max_clip_length", cm_parse_duration, &use->max_clip_ms);
+}
+
 /* What every instance has, beside its plugin's options. */
-static const char *const ours[] = {"plugin", "limit", "rate", "account", "prices"};
+static const char *const ours[] = {"plugin", "limit", "rate", "account", "prices", "max_clip", "max_clip_length"};
 #define OUR_COUNT (sizeof ours / sizeof *ours)
 
 static int is_ours(const char *key)
@@ -360,6 +388,7 @@ static void add_instance(struct cm_build *build, const struct cm_conf_value *gro
     take_rate(build, use);
     take_account(build, use);
     take_prices(build, use);
+    take_clip_limits(build, use);
     take_options(build, use);
     take_output(build, use);
     check_required(build, use);
@@ -382,6 +411,8 @@ static struct cm_instance facts_of(const struct cm_plugin_use *use)
         .settle_ms = cm_json_int(facts, "settle_ms", 0),
         .schemes = cm_json_text(facts, "schemes", ""),
         .elsewhere = cm_json_flag(facts, "elsewhere", 0),
+        .max_clip_bytes = use->max_clip_bytes,
+        .max_clip_ms = use->max_clip_ms,
         .can_find = cm_json_flag(facts, "can_find", 0) || cm_json_int(facts, "can_find", 0) > 0,
     };
 }

@@ -27,17 +27,18 @@ struct cm_now {
 /* What the engine needs to know of an instance; strings borrowed for the life of the config. */
 struct cm_instance {
     const char *name;
-    int stage;             /* enum cm_stage */
-    int limit;             /* attempts at once, ≥ 1 */
-    int64_t rate_us;       /* between starts; 0: no limit */
-    const char *languages; /* stt: "en", "ru en", "*" */
-    int needs_captions;    /* stt */
-    uint32_t settle;       /* publish: CM_SETTLE_* */
-    int64_t settle_ms;     /* publish */
-    const char *schemes;   /* source: "file", "http https" */
-    int can_find;          /* publish */
-    int elsewhere;         /* the work is done on another machine: takes no slot */
-    const char *account;   /* whose breaker and waits it shares with others; NULL or "": nobody's */
+    int stage;                           /* enum cm_stage */
+    int limit;                           /* attempts at once, ≥ 1 */
+    int64_t rate_us;                     /* between starts; 0: no limit */
+    const char *languages;               /* stt: "en", "ru en", "*" */
+    int needs_captions;                  /* stt */
+    uint32_t settle;                     /* publish: CM_SETTLE_* */
+    int64_t settle_ms;                   /* publish */
+    const char *schemes;                 /* source: "file", "http https" */
+    int can_find;                        /* publish */
+    int elsewhere;                       /* the work is done on another machine: takes no slot */
+    int64_t max_clip_bytes, max_clip_ms; /* publish: what it takes; 0: any */
+    const char *account;                 /* whose breaker and waits it shares with others; NULL or "": nobody's */
 };
 
 struct cm_engine_config {
@@ -74,6 +75,10 @@ char *cm_submit_hash(const char *source, const char *params, const char *pipelin
  * plugin's: leave it out of what a worker is given as `saved`. */
 #define CM_NOTE_CHILDREN "cm:children"
 
+/* What a publish task does before it publishes, when its clip is too large for the target: a render instance makes a
+ * smaller one, of at most cm_start.max_bytes, from the inputs of the clip. */
+#define CM_OP_FIT "fit"
+
 /* An attempt to start. Strings live until the action is freed. */
 /* A folder of each job, beside those of its attempts: answers that were paid for. */
 #define CM_ANSWERS_FOLDER "answers"
@@ -90,11 +95,12 @@ struct cm_start {
     size_t input_count;
     char *folder; /* below the state folder, "jobs/JOB/STEP.ITEM.FENCE" */
     char *params, *source, *language;
-    char *ask;        /* llm: the question's name */
-    char *effect_key; /* publish */
-    char *post_id;    /* remove, stats */
-    char *owner;      /* of the job */
-    int64_t late_ms;  /* publish at a time: so long after it this begins, because nothing ran here then; else 0 */
+    char *ask;         /* llm: the question's name */
+    char *effect_key;  /* publish */
+    char *post_id;     /* remove, stats */
+    char *owner;       /* of the job */
+    int64_t max_bytes; /* "fit": how large the clip may get */
+    int64_t late_ms;   /* publish at a time: so long after it this begins, because nothing ran here then; else 0 */
 };
 
 enum cm_action_kind {

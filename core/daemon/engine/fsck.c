@@ -364,7 +364,7 @@ static void check_tasks(struct check *check)
 /* Whether it is one that may bring a task's output: looking for a post and removing it do not. */
 static int is_accepted(const struct cm_attempt_row *attempt)
 {
-    static const char *const aside[] = {"find", "remove", "stats", "check", "refresh"};
+    static const char *const aside[] = {"find", CM_OP_FIT, "remove", "stats", "check", "refresh"};
     for (size_t i = 0; i < sizeof aside / sizeof aside[0]; i++)
         if (strcmp(attempt->op, aside[i]) == 0)
             return 0;

@@ -237,6 +237,7 @@ static int retry_task(struct cm_turn *turn, struct cm_task *task)
     task->row->tries = 0;
     task->row->crashes = 0;
     task->row->link = 0;
+    task->fit_link = 0;
     task->row->ready_ms = 0;
     task->link_crashes = 0;
     task->losses = 0;

@@ -229,6 +229,9 @@ static void decide_plain(const struct cm_policy_case *about, struct cm_decision 
     decision->effect = CM_POLICY_EFFECT_ABSENT;
     if (about->cancelled) {
         decision->move = CM_POLICY_CANCEL;
+    } else if (about->may_fit && about->done->outcome == CM_CANNOT) {
+        decision->move = CM_POLICY_FIT;
+        decision->burns_try = 0;
     } else if (decision->burns_crash && about->crashes + 1 >= CM_POLICY_CRASHES_MAX) {
         hold(decision, CM_HELD_PLUGIN);
     } else if (about->done->reason == CM_REASON_RATE && asked_delay(about) > about->backoff_max_ms && about->has_next) {

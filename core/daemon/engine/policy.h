@@ -32,6 +32,7 @@ struct cm_policy_case {
     int64_t losses;
     int64_t waits;  /* delays in a row that burnt nothing */
     int has_next;   /* another link of the chain may be asked */
+    int may_fit;    /* publish: it found the clip too large, and a smaller one can be made */
     int cancelled;  /* the job is being cancelled */
     int64_t now_ms; /* UTC */
     int64_t backoff_base_ms, backoff_max_ms;
@@ -43,6 +44,7 @@ enum cm_policy_move {
     CM_POLICY_AT_ONCE,     /* here, as soon as there is room */
     CM_POLICY_NEXT,        /* the next link of the chain */
     CM_POLICY_HOLD,        /* held_by */
+    CM_POLICY_FIT,         /* here, with a smaller clip */
     CM_POLICY_FAIL,
     CM_POLICY_CANCEL
 };

@@ -71,6 +71,10 @@ static void load_attempt(struct cm_engine *engine, const struct cm_attempt_row *
         return;
     }
     task->losses += !strcmp(row->verdict, cm_outcome_name(CM_OUTCOME_LOST));
+    if (!strcmp(row->op, "publish") && !strcmp(row->verdict, cm_outcome_name(CM_CANNOT)) &&
+        !strcmp(row->reason, cm_reason_name(CM_REASON_TOO_LARGE))) {
+        cm_fit_refused(task, row->fence);
+    }
     if (strcmp(row->verdict, cm_outcome_name(CM_OK))) {
         /* Its folder may have outlived the daemon that should have dropped it. */
         struct cm_action *action = cm_action_new(CM_ACTION_DROP_FOLDER, row->job);

@@ -44,7 +44,8 @@ void cm_engine_sending(struct cm_engine *engine, struct cm_now now, const char *
 {
     struct cm_task *task = running_task(engine, job, step, item, fence);
     struct cm_turn turn;
-    if (!task || task->awaiting_gone || !task->effect || (task->job->row->cancel && !cm_task_is_ambiguous(task))) {
+    if (!task || task->awaiting_gone || !task->effect || cm_task_is_fitting(task) ||
+        (task->job->row->cancel && !cm_task_is_ambiguous(task))) {
         refuse(engine, job, step, item, fence, number);
         return;
     }
@@ -104,18 +105,19 @@ void cm_engine_spend(struct cm_engine *engine, struct cm_now now, const struct c
 
 /* ---- The end of an attempt ------------------------------------------------------------------- */
 
-static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, const struct cm_task *task,
+static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, struct cm_task *task,
                                  const struct cm_done *done)
 {
     const struct cm_step *step = cm_task_step(task);
     const struct cm_known_instance *known = cm_engine_instance(engine, task->attempt->instance);
-    int missing, ambiguous = cm_task_is_ambiguous(task);
+    int missing, ambiguous = cm_task_is_ambiguous(task),
+                 publish = cm_task_is_publish(task) && !cm_task_is_fitting(task);
     struct cm_policy_case about = {
         .done = done,
-        .publish = cm_task_is_publish(task),
+        .publish = publish,
         .ambiguous = ambiguous,
         .settling = ambiguous && task->effect->fence != task->row->fence,
-        .find = cm_task_is_publish(task) && !strcmp(task->row->op, "find"),
+        .find = publish && !strcmp(task->row->op, "find"),
         .settle = known ? known->instance.settle : 0,
         .can_find = known ? known->instance.can_find : 0,
         .settle_ms = known ? known->instance.settle_ms : 0,
@@ -133,7 +135,8 @@ static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, co
         .backoff_max_ms = engine->backoff_max_ms,
     };
     about.has_next = !ambiguous && step->stage &&
-                     cm_task_choose_link(engine, now, task, task->row->link + 1, &missing, NULL, NULL) >= 0;
+                     cm_task_choose_link(engine, now, task, *cm_task_link(task) + 1, &missing, NULL, NULL) >= 0;
+    about.may_fit = publish && done->reason == CM_REASON_TOO_LARGE && cm_fit_may_help(engine, task);
     return cm_policy_decide(&about, cm_engine_random(engine));
 }
 
@@ -210,7 +213,7 @@ static void record_effect(struct cm_turn *turn, struct cm_task *task, const stru
                           const struct cm_done *done)
 {
     struct cm_effect_row *effect = task->effect;
-    if (!effect) {
+    if (!effect || cm_task_is_fitting(task)) {
         return;
     }
     effect->absent += decision->counts_absent;
@@ -246,7 +249,9 @@ static void record_burns(struct cm_turn *turn, struct cm_task *task, const struc
     task->link_crashes += crash_like && decision->burns_try;
     task->losses += outcome == CM_OUTCOME_LOST;
     task->waits = decision->burns_wait ? task->waits + 1 : 0;
-    cm_row_text(&task->row->op, decision->find ? "find" : cm_task_plain_op(task));
+    if (!cm_task_is_fitting(task)) {
+        cm_row_text(&task->row->op, decision->find ? "find" : cm_task_plain_op(task));
+    }
     cm_turn_touch(turn, task);
 }
 
@@ -284,6 +289,11 @@ static void apply_move(struct cm_turn *turn, struct cm_task *task, const struct 
 {
     switch (decision->move) {
     case CM_POLICY_SUCCEED:
+        if (cm_task_is_fitting(task)) {
+            accept_artifacts(turn, task, done);
+            cm_task_ready(turn, task); /* and now it is published */
+            break;
+        }
         accept_artifacts(turn, task, done);
         accept_children(turn, task, done);
         cm_task_finish(turn, task, CM_TASK_SUCCEEDED, "", "");
@@ -297,7 +307,7 @@ static void apply_move(struct cm_turn *turn, struct cm_task *task, const struct 
         break;
     case CM_POLICY_NEXT:
         say_why(task, done);
-        task->row->link++;
+        ++*cm_task_link(task);
         task->row->tries = 0;
         task->link_crashes = 0;
         cm_task_ready(turn, task);
@@ -305,8 +315,18 @@ static void apply_move(struct cm_turn *turn, struct cm_task *task, const struct 
     case CM_POLICY_HOLD:
         hold_task(turn, task, decision, done);
         break;
+    case CM_POLICY_FIT:
+        say_why(task, done);
+        cm_fit_refused(task, task->row->fence);
+        cm_task_ready(turn, task);
+        break;
     case CM_POLICY_FAIL:
-        fail_task(turn, task, done);
+        if (cm_task_is_fitting(task) && cm_fit_give_up(turn, task) == 0) {
+            say_why(task, done);
+            cm_task_ready(turn, task);
+        } else {
+            fail_task(turn, task, done);
+        }
         break;
     case CM_POLICY_CANCEL:
         cm_task_finish(turn, task, CM_TASK_CANCELLED, "", "");
@@ -325,9 +345,11 @@ static enum cm_run judge_run(const struct cm_decision *decision, const struct cm
     return done->outcome > CM_UNSURE ? CM_RUN_NEUTRAL : CM_RUN_GOOD;
 }
 
-static void end_attempt(struct cm_engine *engine, struct cm_now now, struct cm_task *task, const struct cm_done *done)
+static void end_attempt(struct cm_engine *engine, struct cm_now now, struct cm_task *task, const struct cm_done *said)
 {
     struct cm_turn turn;
+    struct cm_done *wrong = cm_task_is_fitting(task) ? cm_fit_judge(engine, task, said) : NULL;
+    const struct cm_done *done = wrong ? wrong : said;
     struct cm_decision decision = decide(engine, now, task, done);
     cm_turn_begin(&turn, engine, task->job, now);
     cm_turn_guard_task(&turn, task);
@@ -344,6 +366,7 @@ static void end_attempt(struct cm_engine *engine, struct cm_now now, struct cm_t
     cm_row_free(CM_TABLE_ATTEMPT, task->attempt);
     task->attempt = NULL;
     cm_turn_end(&turn);
+    cm_done_free(wrong);
 }
 
 void cm_engine_attempt_done(struct cm_engine *engine, struct cm_now now, const char *job, const char *step,

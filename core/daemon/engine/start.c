@@ -108,6 +108,44 @@ static void add_inputs_from(struct cm_start *start, size_t *room, const struct c
     }
 }
 
+static void add_all_inputs(struct cm_start *start, size_t *room, const struct cm_task *task)
+{
+    for (size_t i = 0; i < task->step; i++) {
+        if (task->job->steps[task->step].before[i]) {
+            add_inputs_from(start, room, task, i);
+        }
+    }
+}
+
+struct cm_artifact_row *cm_task_given_clip(const struct cm_task *task)
+{
+    struct cm_start start = {0};
+    struct cm_artifact_row *clip = NULL;
+    size_t room = 0;
+    add_all_inputs(&start, &room, task);
+    for (size_t i = 0; i < start.input_count; i++) {
+        if (!clip && !strcmp(start.inputs[i]->role, "clip")) {
+            clip = start.inputs[i];
+        } else {
+            cm_row_free(CM_TABLE_ARTIFACT, start.inputs[i]);
+        }
+    }
+    free(start.inputs);
+    return clip;
+}
+
+/* What is published is the clip that was made to fit, if there is one. */
+static void replace_clip(struct cm_start *start, const struct cm_task *task)
+{
+    const struct cm_artifact_row *own = cm_task_is_publish(task) ? cm_fit_own_clip(task) : NULL;
+    for (size_t i = 0; own && i < start->input_count; i++) {
+        if (!strcmp(start->inputs[i]->role, "clip")) {
+            cm_row_free(CM_TABLE_ARTIFACT, start->inputs[i]);
+            start->inputs[i] = cm_row_pack(CM_TABLE_ARTIFACT, own);
+        }
+    }
+}
+
 /* ---- The attempt ----------------------------------------------------------------------------- */
 
 static void new_attempt(struct cm_turn *turn, struct cm_task *task, const char *instance)
@@ -164,7 +202,7 @@ static void intend(struct cm_turn *turn, struct cm_task *task, const char *insta
     cm_change_put(turn->set, CM_TABLE_EFFECT, task->effect);
 }
 
-static struct cm_start *new_start(const struct cm_task *task, const char *instance)
+static struct cm_start *new_start(const struct cm_engine *engine, const struct cm_task *task, const char *instance)
 {
     const struct cm_step *step = cm_task_step(task);
     struct cm_start *start = cm_alloc(sizeof *start);
@@ -184,14 +222,17 @@ static struct cm_start *new_start(const struct cm_task *task, const char *instan
     start->source = cm_strdup(task->job->row->source);
     start->language = cm_strdup(task->job->language);
     start->ask = cm_strdup(step->ask);
-    start->effect_key = cm_strdup(task->effect ? task->effect->key : "");
+    const struct cm_effect_row *effect = cm_task_is_fitting(task) ? NULL : task->effect;
+    start->effect_key = cm_strdup(effect ? effect->key : "");
+    start->post_id = cm_strdup(effect ? effect->post_id : "");
     start->late_ms = task->late_ms;
-    start->post_id = cm_strdup(task->effect ? task->effect->post_id : "");
     start->owner = cm_strdup(task->job->row->owner);
-    for (size_t i = 0; i < task->step; i++) {
-        if (task->job->steps[task->step].before[i]) {
-            add_inputs_from(start, &room, task, i);
-        }
+    add_all_inputs(start, &room, task);
+    if (cm_task_is_fitting(task)) {
+        cm_fit_times(task, start);
+        start->max_bytes = cm_fit_limit(engine, task);
+    } else {
+        replace_clip(start, task);
     }
     return start;
 }
@@ -199,16 +240,16 @@ static struct cm_start *new_start(const struct cm_task *task, const char *instan
 void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task)
 {
     struct cm_turn turn;
-    const char *instance = cm_task_chain_name(engine, task, (size_t)task->row->link);
+    const char *instance = cm_task_chain_name(engine, task, (size_t)*cm_task_link(task));
     cm_turn_begin(&turn, engine, task->job, now);
     cm_turn_guard_task(&turn, task);
     cm_task_move(&turn, task, CM_TASK_RUNNING);
     task->row->fence++;
     cm_row_text(&task->row->boot, engine->boot);
-    if (!cm_task_is_ambiguous(task)) {
+    if (!cm_task_is_ambiguous(task) && !cm_task_is_fitting(task)) {
         cm_row_text(&task->row->op, cm_task_plain_op(task));
     }
-    if (cm_task_is_publish(task)) {
+    if (cm_task_is_publish(task) && !cm_task_is_fitting(task)) {
         intend(&turn, task, instance);
     }
     if (task->job->row->state == CM_JOB_QUEUED) {
@@ -216,7 +257,7 @@ void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *
         cm_turn_touch_job(&turn);
     }
     new_attempt(&turn, task, instance);
-    cm_turn_action(&turn, CM_ACTION_START, task)->start = new_start(task, instance);
+    cm_turn_action(&turn, CM_ACTION_START, task)->start = new_start(engine, task, instance);
     task->late_ms = 0;
     cm_turn_end(&turn);
 }

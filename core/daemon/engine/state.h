@@ -68,9 +68,11 @@ struct cm_task {
     char **children;
     size_t child_count;
     int64_t losses, waits, link_crashes;
-    int64_t late_ms;                /* how long after its time it became ready; 0: no time was set, or in time */
-    struct cm_attempt_row *attempt; /* while it runs */
-    struct cm_effect_row *effect;   /* publish */
+    int64_t fit_link;                /* position in the chain of those who can make its clip smaller */
+    int64_t refusals, refused_fence; /* how often the platform found the clip too large; the first that did */
+    int64_t late_ms;                 /* how long after its time it became ready; 0: no time was set, or in time */
+    struct cm_attempt_row *attempt;  /* while it runs */
+    struct cm_effect_row *effect;    /* publish */
     struct cm_artifact_row **artifacts;
     size_t artifact_count, artifact_room;
 };
@@ -215,11 +217,35 @@ char *cm_task_folder(const struct cm_task *task, int64_t fence);
 /* The fallback chain. */
 size_t cm_task_chain_length(const struct cm_engine *engine, const struct cm_task *task);
 const char *cm_task_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link);
+/* … of publishing, whatever the task does now. */
+const char *cm_publish_chain_name(const struct cm_task *task, size_t link);
+/* Where it is in the chain of what it does now. */
+int64_t *cm_task_link(struct cm_task *task);
 /* The first link from `from` on that may be asked, or -1 with *reason and *words (malloc'd; may be
  * NULL pointers). *missing: the configuration lacks an instance that the chain names. */
 int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, const struct cm_task *task, int64_t from,
                             int *missing, int *reason, char **words);
 const struct cm_known_instance *cm_engine_instance(const struct cm_engine *engine, const char *name);
+
+/* ---- fit.c: clips that are too large for their target ------------------------------------ */
+
+int cm_task_is_fitting(const struct cm_task *task);
+/* Link number `link` of those who can make a clip smaller, "" behind the last; how many there are. */
+const char *cm_fit_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link, size_t *count);
+void cm_fit_times(const struct cm_task *task, struct cm_start *start);
+/* The clip that was made to fit, or NULL. */
+const struct cm_artifact_row *cm_fit_own_clip(const struct cm_task *task);
+int64_t cm_fit_limit(const struct cm_engine *engine, const struct cm_task *task); /* 0: none */
+/* A publish task that goes on, and is not in doubt: whether it publishes, or makes its clip smaller first. */
+void cm_fit_prepare(struct cm_turn *turn, struct cm_task *task);
+int cm_fit_is_needed(const struct cm_engine *engine, const struct cm_task *task);
+/* After "too large" from the platform: whether a smaller clip may be the answer, once; and that it said so. */
+int cm_fit_may_help(const struct cm_engine *engine, const struct cm_task *task);
+void cm_fit_refused(struct cm_task *task, int64_t fence);
+/* NULL, or how an attempt that says it made the clip smaller did in truth end; the caller frees it. */
+struct cm_done *cm_fit_judge(const struct cm_engine *engine, const struct cm_task *task, const struct cm_done *done);
+/* Nobody can make it smaller: 0 when the chain of targets has another one, which is asked then; else -1. */
+int cm_fit_give_up(struct cm_turn *turn, struct cm_task *task);
 
 /* ---- graph.c: joins -------------------------------------------------------------------- */
 
@@ -245,6 +271,9 @@ void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker);
 void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
 
 /* ---- settle.c: ends of attempts -------------------------------------------------------- */
+
+/* The clip that steps before it made; a copy (cm_row_free), or NULL. */
+struct cm_artifact_row *cm_task_given_clip(const struct cm_task *task);
 
 const char *cm_task_plain_op(const struct cm_task *task); /* what its step does */
 

@@ -144,11 +144,29 @@ size_t cm_task_chain_length(const struct cm_engine *engine, const struct cm_task
 {
     const struct cm_step *step = cm_task_step(task);
     size_t count = 1;
+    if (cm_task_is_fitting(task)) {
+        cm_fit_chain_name(engine, task, 0, &count);
+        return count;
+    }
     if (step->stage == CM_STAGE_LLM && !step->use_count) {
         any_llm(engine, SIZE_MAX, &count);
         return count;
     }
     return step->stage ? step->use_count : 1;
+}
+
+const char *cm_publish_chain_name(const struct cm_task *task, size_t link)
+{
+    const struct cm_step *step = cm_task_step(task);
+    if (link >= step->use_count || strcmp(step->use[link], "target")) {
+        return link < step->use_count ? step->use[link] : "";
+    }
+    for (size_t i = 0; i < step->each_count; i++) {
+        if (!strcmp(step->each[i], "target")) {
+            return task->keys[i];
+        }
+    }
+    return "";
 }
 
 const char *cm_task_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link)
@@ -158,18 +176,15 @@ const char *cm_task_chain_name(const struct cm_engine *engine, const struct cm_t
     if (!step->stage || link >= cm_task_chain_length(engine, task)) {
         return "";
     }
-    if (!step->use_count) {
-        return any_llm(engine, link, &count);
+    if (cm_task_is_fitting(task)) {
+        return cm_fit_chain_name(engine, task, link, &count);
     }
-    if (strcmp(step->use[link], "target")) {
-        return step->use[link];
-    }
-    for (size_t i = 0; i < step->each_count; i++) {
-        if (!strcmp(step->each[i], "target")) {
-            return task->keys[i];
-        }
-    }
-    return "";
+    return step->use_count ? cm_publish_chain_name(task, link) : any_llm(engine, link, &count);
+}
+
+int64_t *cm_task_link(struct cm_task *task)
+{
+    return cm_task_is_fitting(task) ? &task->fit_link : &task->row->link;
 }
 
 static int64_t no_link(const struct cm_task *task, const struct cm_route_case *about, int answer, const char *lacking,
@@ -194,7 +209,8 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
                             int *missing, int *reason, char **words)
 {
     const struct cm_step *step = cm_task_step(task);
-    struct cm_route_case about = {step->stage, task->job->language, task->job->row->source, task->job->has_captions};
+    int stage = cm_task_is_fitting(task) ? CM_STAGE_RENDER : step->stage;
+    struct cm_route_case about = {stage, task->job->language, task->job->row->source, task->job->has_captions};
     int64_t resting = -1, end = (int64_t)cm_task_chain_length(engine, task);
     enum cm_route_answer answer = CM_ROUTE_STAGE;
     const char *lacking = NULL;
@@ -274,8 +290,8 @@ static void enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task 
 {
     const char *name = cm_task_chain_name(engine, task, (size_t)link);
     struct cm_queue *queue = cm_sched_queue(engine->sched, name);
-    if (link != task->row->link) {
-        task->row->link = link;
+    if (link != *cm_task_link(task)) {
+        *cm_task_link(task) = link;
         task->row->tries = 0;
         task->link_crashes = 0;
     }
@@ -289,9 +305,9 @@ static void enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task 
 int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task *task)
 {
     int missing;
-    int64_t link = cm_task_choose_link(engine, now, task, task->row->link, &missing, NULL, NULL);
-    if (link < 0) {
-        return -1;
+    int64_t link = cm_task_choose_link(engine, now, task, *cm_task_link(task), &missing, NULL, NULL);
+    if (link < 0 || (cm_task_is_fitting(task) && !cm_fit_is_needed(engine, task))) {
+        return -1; /* as the configuration is now */
     }
     cm_heap_remove(&engine->due, &task->due);
     task->row->state = CM_TASK_READY;
@@ -315,12 +331,14 @@ void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
         cm_task_finish(turn, task, CM_TASK_SUCCEEDED, "", "");
         return;
     }
-    if (cm_task_is_publish(task) && job->publish_at_ms > turn->now.utc_ms && !ambiguous &&
-        task->row->state != CM_TASK_RUNNING) {
+    if (cm_task_is_publish(task) && !ambiguous) {
+        cm_fit_prepare(turn, task);
+    }
+    if (cm_task_is_publish(task) && job->publish_at_ms > turn->now.utc_ms && !ambiguous && !cm_task_is_fitting(task)) {
         cm_task_wait_until(turn, task, CM_TASK_SCHEDULED, job->publish_at_ms);
         return;
     }
-    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, task->row->link, &missing, &reason, &words);
+    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &missing, &reason, &words);
     if (link >= 0) {
         cm_task_move(turn, task, CM_TASK_READY);
         enqueue(turn->engine, turn->now, task, link);

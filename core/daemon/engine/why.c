@@ -89,6 +89,12 @@ static char *why_running(struct cm_now now, const struct cm_task *task)
         return cm_strdup(_("an attempt of an earlier daemon is being ended first"));
     }
     char *since = in_words(now.utc_ms - task->attempt->started_ms);
+    if (cm_task_is_fitting(task)) {
+        char *words = cm_format(_("%s has been making the clip smaller for %s, as its target takes no larger one"),
+                                task->attempt->instance, since);
+        free(since);
+        return words;
+    }
     char *line = cm_format(_("is running on %s for %s (attempt %lld)"),
                            *task->attempt->instance ? task->attempt->instance : _("built-in steps"), since,
                            (long long)task->row->fence);

@@ -185,6 +185,9 @@ static void put_task(struct json_object *message, const struct cm_begin *begin, 
     put_text(message, "ask", start->ask);
     put_text(message, "effect_key", start->effect_key);
     put_text(message, "post_id", start->post_id);
+    if (start->max_bytes > 0) {
+        put_number(message, "max_bytes", start->max_bytes);
+    }
     put_text(message, "prompts", begin->config->prompts);
     put_number(message, "memory_bytes", cm_config_memory(begin->config, stage));
     json_object_object_add(message, "confine", json_object_new_boolean(cm_begin_is_confined(stage)));
@@ -197,6 +200,10 @@ struct json_object *cm_begin_make(const struct cm_begin *begin, char **error)
     struct json_object *message = cm_message_new("begin");
     put_task(message, begin, use ? use->stage : 0);
     put_text(message, "plugin", use ? use->path : "");
+    if (use && use->stage == CM_STAGE_PUBLISH) {
+        put_number(message, "max_clip_bytes", use->max_clip_bytes);
+        put_number(message, "max_clip_ms", use->max_clip_ms);
+    }
     static const char *const lists[] = {"secrets", "read", "write"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         json_object_object_add(message, lists[i], json_object_new_array());
