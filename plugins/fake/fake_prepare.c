@@ -37,7 +37,8 @@ static void emit_speech(const struct fake *fake, int64_t start_ms, int64_t end_m
 static int emit_chunk(const struct fake *fake, const char *text, int64_t index, int64_t chunk_ms)
 {
     struct cm_chunk chunk = {.size = sizeof chunk, .start_ms = index * chunk_ms, .end_ms = (index + 1) * chunk_ms};
-    chunk.file = fake_write(fake, fake->host->format(fake->ctx, "chunk-%04lld.fake", (long long)index + 1), text);
+    const char *name = fake->host->format(fake->ctx, "chunk-%04lld.fake", (long long)index + 1);
+    chunk.file = fake_write(fake, name, fake->host->format(fake->ctx, "%s\n%s\n", text, name));
     if (!chunk.file) {
         return -1;
     }

@@ -37,10 +37,18 @@ def phones(voice, text):
     return [(part.rsplit(":", 1)[0], float(part.rsplit(":", 1)[1])) for part in said.split()]
 
 
+def apart(voice, words):
+    """The phones of each word alone: said one by one, with full stops between."""
+    said = " ".join(phone for phone, _ in phones(voice, ". ".join(words) + "."))
+    found = [one.split() for one in said.split("pau") if one.strip()]
+    assert len(found) == len(words), (words, found)
+    return found
+
+
 def flite_words(voice, text):
     """[(word, start s, end s)]: the phones of each word, found again in those of the sentence."""
     words, sentence = bare(text), [("pau", 0.0), *phones(voice, text)]
-    spelled = [(phone, number) for number, word in enumerate(words) for phone, _ in phones(voice, word) if phone != "pau"]
+    spelled = [(phone, number) for number, alone in enumerate(apart(voice, words)) for phone in alone]
     match = difflib.SequenceMatcher(None, [one for one, _ in spelled], [one for one, _ in sentence], autojunk=False)
     found = {}
     for block in match.get_matching_blocks():

@@ -3,8 +3,6 @@
 All of it over HTTP, through stt_openai and llm_openai (or stt_cloudru, llm_cloudru), as an operator would
 configure them. What is heard is decoded from what the plugin sent, and what is chosen from what the prompt said.
 """
-import json
-import pathlib
 import re
 import subprocess
 
@@ -94,34 +92,3 @@ def test_russian_heard_by_one_that_gives_text_only(sample_ru, tmp_path):
         said = " ".join(lines_of(film)).lower()
         words = re.findall(r"[а-яё]+", clips.captions_words(done.dir / clip["captions"]).lower())
         assert words and all(word in said for word in words)
-
-
-# ---- The films of the test media ----------------------------------------------------------------
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", ["en_stage_speech_720p.mp4", "en_two_people_composite.mkv"])
-def test_english_films(name, film, recogniser, tmp_path):
-    editor = Editor()
-    with Server(otherwise=both(Ears(recogniser.hear, "en"), editor)) as server:
-        done = clips.run(film(name), tmp_path / "out", "--lang", "en", "--json", "--clips", "2", "--min", "8s", "-c",
-                         config(tmp_path, server))
-    report = clips.report_of(done, json_asked=True)
-    assert report["transcript"]["by"] == "hear" and set(editor.asked) >= {"moments", "scores", "titles"}
-    clips.check_clips(done, report)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("gives", ["words", "segments", "text"])
-def test_a_russian_film(gives, film, tmp_path):
-    source, editor = film("ru_voxforge_composite_moving.mkv"), Editor()
-    words, spoken = known.words_of(source), known.text_of(source)
-    ears = Ears(Known([(source, written(words, [text for _, _, text in spoken]))]), "ru", gives=gives)
-    with Server(otherwise=both(ears, editor)) as server:
-        done = clips.run(source, tmp_path / "out", "--lang", "ru", "--json", "--clips", "2", "-c", config(tmp_path, server))
-    report = clips.report_of(done, json_asked=True)
-    assert report["transcript"]["by"] == "hear" and set(editor.asked) == {"moments", "scores", "titles", "ctas"}
-    sentences = [(mine[0][1], mine[-1][2], text) for _, _, text, mine in
-                 known.sentences_of(words, [text for _, _, text in spoken])]
-    clips.check_clips(done, report, sentences)
-    heard = [one["t"] for one in clips.artifact(done.dir, "transcript")["words"]]
-    assert len(heard) == len(words)

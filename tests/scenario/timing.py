@@ -54,8 +54,8 @@ def transcribed(chunks, server, language, folder, plugin="stt_openai", **options
     for number, inputs in enumerate(chunks):
         attempt = folder / f"{number:04}"
         done = call(attempt, plugin, "stt", "transcribe",
-                    {"url": server.url, "key": "sk-test", "model": "ear-1", **options}, inputs=inputs,
-                    language=language, params={"language": language}, timeout=600)
+                    {"url": server.url, "key": "sk-test", "model": "ear-1", "timeout": "30m", **options}, inputs=inputs,
+                    language=language, params={"language": language}, timeout=3600)
         assert done.verdict == "ok", done.words
         words = done.artifact(attempt, "words")["words"]
         found += [(part, one["s"]) for one in words for part in known.bare(one["t"])[:1]]
