@@ -560,7 +560,9 @@ static CURLcode hop(struct exchange *exchange)
     long request_bytes = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     exchange->was_sent |= request_bytes > 0;
-    exchange->body_left |= exchange->has_body && may_have_left(exchange, request_bytes);
+    /* After a broken connection libcurl wanted to send it again, and counts from there. */
+    int wanted_again = result == CURLE_COULDNT_CONNECT && request_bytes > 0;
+    exchange->body_left |= exchange->has_body && (wanted_again || may_have_left(exchange, request_bytes));
     curl_multi_remove_handle(the_pool.multi, exchange->easy);
     drop_hop(exchange);
     return result;

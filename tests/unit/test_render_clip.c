@@ -401,6 +401,32 @@ static void test_every_picture_at_its_time(void **state)
     }
 }
 
+static int size_of(const char *name, int *width, int *height)
+{
+    AVFormatContext *picture = NULL;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (avformat_open_input(&picture, path, NULL, NULL) != 0 || avformat_find_stream_info(picture, NULL) < 0)
+        return -1;
+    *width = picture->streams[0]->codecpar->width;
+    *height = picture->streams[0]->codecpar->height;
+    avformat_close_input(&picture);
+    return 0;
+}
+
+static void test_two_sizes_of_thumbnail(void **state)
+{
+    (void)state;
+    int width, height;
+    assert_int_equal(
+        render(film, "{\"version\":1,\"span\":{\"start_ms\":2000,\"end_ms\":3000},\"format\":{\"name\":\"9:16\"}}"),
+        CM_OK);
+    assert_int_equal(size_of("thumbnail.jpg", &width, &height), 0);
+    assert_true(width == 360 && height == 640);
+    assert_int_equal(size_of("thumbnail-small.jpg", &width, &height), 0);
+    assert_true(width == 180 && height == 320);
+}
+
 static void test_sound_and_captions_in_step(void **state)
 {
     (void)state;
@@ -545,10 +571,10 @@ static void test_what_a_size_leaves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_picture_at_its_time),   cmocka_unit_test(test_sound_and_captions_in_step),
-        cmocka_unit_test(test_end_card_follows_the_span),   cmocka_unit_test(test_a_span_beyond_the_film),
-        cmocka_unit_test(test_failures_leave_no_half_file), cmocka_unit_test(test_a_clip_keeps_to_its_size),
-        cmocka_unit_test(test_what_a_size_leaves),
+        cmocka_unit_test(test_every_picture_at_its_time),  cmocka_unit_test(test_two_sizes_of_thumbnail),
+        cmocka_unit_test(test_sound_and_captions_in_step), cmocka_unit_test(test_end_card_follows_the_span),
+        cmocka_unit_test(test_a_span_beyond_the_film),     cmocka_unit_test(test_failures_leave_no_half_file),
+        cmocka_unit_test(test_a_clip_keeps_to_its_size),   cmocka_unit_test(test_what_a_size_leaves),
     };
     return cmocka_run_group_tests(tests, make_film, remove_film);
 }
