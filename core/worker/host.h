@@ -110,5 +110,7 @@ const char *cm_host_http_header(struct cm_ctx *ctx, const char *name);
 enum cm_http_outcome cm_host_http_paid(struct cm_ctx *ctx, const struct cm_http_request *request,
                                        struct cm_http_answer *answer);
 void cm_host_spent(struct cm_ctx *ctx, const struct cm_spending *used);
+/* The kept answer of a call (call->host->paid after it) is of no use: the same request is sent anew. "": nothing. */
+void cm_host_drop_answer(struct cm_ctx *ctx, const char *paid);
 
 #endif

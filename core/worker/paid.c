@@ -67,12 +67,16 @@ static void fingerprint(const struct cm_http_request *request, char hex[65])
 
 /* ---- What was answered before -------------------------------------------------------------- */
 
-/* Where the answer of the call at hand is kept; malloc'd, or NULL when nothing is kept. */
+/* Where the answer of a call is kept; malloc'd, or NULL when nothing is kept. */
+static char *path_of(struct cm_ctx *ctx, const char *paid)
+{
+    const char *folder = cm_json_text(cm_host_of(ctx)->begin, "answers", "");
+    return *folder && *paid ? cm_path_join(folder, paid) : NULL;
+}
+
 static char *answer_path(struct cm_ctx *ctx)
 {
-    struct cm_call *call = cm_host_of(ctx);
-    const char *folder = cm_json_text(call->begin, "answers", "");
-    return *folder ? cm_path_join(folder, call->host->paid) : NULL;
+    return path_of(ctx, cm_host_of(ctx)->host->paid);
 }
 
 /* True when the same request was answered before: *answer is that. */
@@ -191,6 +195,15 @@ enum cm_http_outcome cm_host_http_paid(struct cm_ctx *ctx, const struct cm_http_
     return (enum cm_http_outcome)ours.outcome;
 }
 
+void cm_host_drop_answer(struct cm_ctx *ctx, const char *paid)
+{
+    char *path = path_of(ctx, paid);
+    if (path && unlink(path) && errno != ENOENT) {
+        cm_warn("%s could not be removed: %s", path, strerror(errno));
+    }
+    free(path);
+}
+
 void cm_host_spent(struct cm_ctx *ctx, const struct cm_spending *used)
 {
     struct cm_spending spending;
@@ -199,10 +212,8 @@ void cm_host_spent(struct cm_ctx *ctx, const struct cm_spending *used)
         cm_warn("the plugin told what a call cost, but made none that is paid");
         return;
     }
-    char *path = spending.useless ? answer_path(ctx) : NULL;
-    if (path && unlink(path) && errno != ENOENT) {
-        cm_warn("%s could not be removed: %s", path, strerror(errno));
+    if (spending.useless) {
+        cm_host_drop_answer(ctx, cm_host_of(ctx)->host->paid);
     }
-    free(path);
     cm_link_say(message_of(ctx, "spent", &spending));
 }

@@ -19,6 +19,8 @@
 
 #define BATCH_ITEMS 20 /* asked about at once: more, and models grow careless */
 #define TOKENS_SPARE 400
+#define LONGER 2    /* times the limit, when an answer was cut off */
+#define ASKED_MAX 3 /* once, once for longer, once for better */
 
 /* One task's asking: what is known, and what has been answered so far. */
 struct asking {
@@ -110,8 +112,19 @@ static void count_tokens(struct asking *asking, const struct cm_llm_answer *answ
     }
 }
 
-/* Asks once. CM_OK with *checked, or with *complaint when the answer made no sense (malloc'd both). */
-static enum cm_verdict ask_once(struct asking *asking, const struct ready *ready, const char *old_complaint,
+/* What one question has become: asked up to three times. */
+struct tries {
+    int64_t max_tokens;
+    char *complaint; /* about the last answer, or NULL */
+    int is_longer;   /* the limit was raised */
+    int truncated;   /* the last answer was cut off */
+    size_t paid_count;
+    char paid[ASKED_MAX][sizeof((struct cm_host_call *)0)->paid]; /* the calls that gave the answers; "": not paid */
+};
+
+/* Asks once. CM_OK with *checked; or with tries->truncated, or with *complaint (malloc'd), when the answer is of no
+ * use. */
+static enum cm_verdict ask_once(struct asking *asking, const struct ready *ready, struct tries *tries,
                                 struct json_object **checked, char **complaint)
 {
     struct cm_call *call = asking->call;
@@ -123,8 +136,8 @@ static enum cm_verdict ask_once(struct asking *asking, const struct ready *ready
         .system = ready->prompt.system ? ready->prompt.system : "",
         .prompt = ready->prompt.question ? ready->prompt.question : "",
         .schema_json = json_object_to_json_string_ext(ready->schema, JSON_C_TO_STRING_PLAIN),
-        .complaint = old_complaint,
-        .max_tokens = ready->max_tokens,
+        .complaint = tries->complaint,
+        .max_tokens = tries->max_tokens,
     };
     struct cm_llm_answer answer = {.size = sizeof answer, .tokens_in = -1, .tokens_out = -1};
     enum cm_verdict verdict = ops->answer(&call->ctx, &request, &answer);
@@ -132,31 +145,65 @@ static enum cm_verdict ask_once(struct asking *asking, const struct ready *ready
         return verdict;
     }
     count_tokens(asking, &answer);
-    if (answer.truncated) {
-        return cm_call_fail(call, CM_CANNOT, CM_REASON_TOO_LARGE, N_("%s: the answer of %s was cut off at %lld tokens"),
-                            asking->task->name, call->ctx.instance, (long long)ready->max_tokens);
+    memcpy(tries->paid[tries->paid_count++], call->host->paid, sizeof call->host->paid);
+    tries->truncated = answer.truncated;
+    if (!answer.truncated) {
+        *checked = cm_answer_read(asking->task, ready->schema, answer.json ? answer.json : "", complaint);
     }
-    *checked = cm_answer_read(asking->task, ready->schema, answer.json ? answer.json : "", complaint);
     return CM_OK;
 }
 
-/* Asks, and once more with the complaint when the answer made no sense. */
+/* What was cut off is never repaired: a longer answer is asked for, once. */
+static enum cm_verdict allow_longer(struct asking *asking, const struct ready *ready, struct tries *tries)
+{
+    int64_t longer = tries->max_tokens * LONGER, context_tokens = context_of(asking->call);
+    if (tries->is_longer || (context_tokens > 0 && ready->tokens + longer > context_tokens)) {
+        return cm_call_fail(asking->call, CM_CANNOT, CM_REASON_TOO_LARGE,
+                            N_("%s: the answer of %s was cut off at %lld tokens"), asking->task->name,
+                            asking->call->ctx.instance, (long long)tries->max_tokens);
+    }
+    cm_warn("%s: the answer of %s was cut off at %lld tokens, asking for at most %lld", asking->task->name,
+            asking->call->ctx.instance, (long long)tries->max_tokens, (long long)longer);
+    tries->is_longer = 1;
+    tries->max_tokens = longer;
+    return CM_OK;
+}
+
+/* What made no sense is asked for again, once, with what was wrong. Takes the complaint. */
+static enum cm_verdict complain(struct asking *asking, struct tries *tries, char *complaint)
+{
+    if (tries->complaint) {
+        enum cm_verdict verdict = cm_call_fail(asking->call, CM_CANNOT, CM_REASON_MALFORMED,
+                                               N_("%s: the answer of %s made no sense, also when asked again: %s"),
+                                               asking->task->name, asking->call->ctx.instance, complaint);
+        free(complaint);
+        return verdict;
+    }
+    cm_warn("%s: the answer of %s made no sense, asking once more: %s", asking->task->name, asking->call->ctx.instance,
+            complaint);
+    tries->complaint = complaint;
+    return CM_OK;
+}
+
+/* Asks until the answer can be used, or there is nothing left to try. Answers that led nowhere are not kept: when
+ * someone has the task tried again, it must not find them. */
 static enum cm_verdict ask(struct asking *asking, const struct ready *ready, struct json_object **checked)
 {
-    char *complaint = NULL, *second = NULL;
-    enum cm_verdict verdict = ask_once(asking, ready, NULL, checked, &complaint);
-    if (verdict == CM_OK && complaint) {
-        cm_warn("%s: the answer of %s made no sense, asking once more: %s", asking->task->name,
-                asking->call->ctx.instance, complaint);
-        verdict = ask_once(asking, ready, complaint, checked, &second);
+    struct tries tries = {.max_tokens = ready->max_tokens};
+    enum cm_verdict verdict = CM_OK;
+    int is_over = 0;
+    while (verdict == CM_OK && !*checked) {
+        char *complaint = NULL;
+        verdict = ask_once(asking, ready, &tries, checked, &complaint);
+        if (verdict == CM_OK && !*checked) {
+            verdict = tries.truncated ? allow_longer(asking, ready, &tries) : complain(asking, &tries, complaint);
+            is_over = verdict != CM_OK;
+        }
     }
-    if (verdict == CM_OK && !*checked) {
-        verdict = cm_call_fail(asking->call, CM_CANNOT, CM_REASON_MALFORMED,
-                               N_("%s: the answer of %s made no sense, also when asked again: %s"), asking->task->name,
-                               asking->call->ctx.instance, second ? second : "");
+    for (size_t i = 0; is_over && i < tries.paid_count; i++) {
+        cm_host_drop_answer(&asking->call->ctx, tries.paid[i]);
     }
-    free(complaint);
-    free(second);
+    free(tries.complaint);
     return verdict;
 }
 

@@ -25,8 +25,10 @@ static enum cm_verdict answer(struct cm_ctx *ctx, const struct cm_llm_request *r
 {
     const struct options *own = ctx->options;
     struct openai_chat chat = own->llm.chat;
+    struct openai_server server = own->llm.server;
+    server.forbidden_is_key = 1;
     chat.fixed = own->thinking ? NULL : NO_THINKING;
-    return openai_chat_answer(ctx, &own->llm.server, &chat, request, answer);
+    return openai_chat_answer(ctx, &server, &chat, request, answer);
 }
 
 static const struct cm_llm_ops ops = {

@@ -118,6 +118,7 @@ static enum cm_verdict read_answer(struct cm_ctx *ctx, const struct openai_chat 
     const char *finish = host->json_string(ctx, host->json_at(ctx, choice, "finish_reason"), "");
     const char *refusal = host->json_string(ctx, host->json_at(ctx, choice, "message.refusal"), "");
     const char *content = host->json_string(ctx, host->json_at(ctx, choice, "message.content"), NULL);
+    int is_refused = *refusal || strcmp(finish, "content_filter") == 0;
     answer->tokens_in = tokens(ctx, json, "usage.prompt_tokens");
     answer->tokens_out = tokens(ctx, json, "usage.completion_tokens");
     answer->model = host->json_string(ctx, host->json_at(ctx, json, "model"), chat->model);
@@ -125,8 +126,9 @@ static enum cm_verdict read_answer(struct cm_ctx *ctx, const struct openai_chat 
     host->spent(ctx, &(struct cm_spending){.size = sizeof(struct cm_spending),
                                            .model = answer->model,
                                            .tokens_in = answer->tokens_in,
-                                           .tokens_out = answer->tokens_out});
-    if (*refusal || strcmp(finish, "content_filter") == 0) {
+                                           .tokens_out = answer->tokens_out,
+                                           .useless = !content && !is_refused && !answer->truncated});
+    if (is_refused) {
         return CM_FAIL(ctx, CM_CANNOT, CM_REASON_CONTENT, "%s refuses this content: %s", ctx->instance,
                        *refusal ? refusal : finish);
     }

@@ -56,6 +56,13 @@ static int is_told(const struct openai_error *error)
     return *error->code || *error->type || *error->message;
 }
 
+/* An error inside a 200, or no JSON at all: costs nothing, as far as one can know, and is not kept as the answer. */
+static void drop_answer(struct cm_ctx *ctx, const struct cm_http_request *request)
+{
+    const struct cm_spending nothing = {.size = sizeof nothing, .model = request->paid->model, .useless = 1};
+    ctx->host->spent(ctx, &nothing);
+}
+
 int openai_send(struct cm_ctx *ctx, const struct openai_server *server, const char *path,
                 struct cm_http_request *request, struct openai_reply *reply)
 {
@@ -76,13 +83,18 @@ int openai_send(struct cm_ctx *ctx, const struct openai_server *server, const ch
     request->deadline_ms = server->deadline_ms;
     request->stall_ms = server->deadline_ms; /* a model that thinks sends nothing for minutes */
     request->allow_private = 1;              /* the operator named the server, no stranger */
-    *reply = (struct openai_reply){.http.size = sizeof reply->http};
+    *reply = (struct openai_reply){.http.size = sizeof reply->http, .forbidden_is_key = server->forbidden_is_key};
     host->http(ctx, request, &reply->http);
     if (reply->http.outcome == CM_HTTP_ANSWERED) {
         reply->json = host->json_parse(ctx, reply->http.body, reply->http.body_bytes);
     }
     reply->error = error_of(ctx, reply->json);
-    return reply->json && reply->http.status / 100 == 2 && !is_told(&reply->error);
+    int is_good = reply->http.outcome == CM_HTTP_ANSWERED && reply->http.status / 100 == 2;
+    int is_answer = is_good && reply->json && !is_told(&reply->error);
+    if (is_good && !is_answer && request->paid) {
+        drop_answer(ctx, request);
+    }
+    return is_answer;
 }
 
 /* ---- What an error means ------------------------------------------------------------------- */
@@ -95,7 +107,7 @@ struct meaning {
     enum cm_scope scope;
 };
 
-/* By the code in the body, then by its type. */
+/* By the code in the body, then by its type. "server_error" is none of them: OpenAI says so of a 413, too. */
 static const struct meaning by_name[] = {
     {"insufficient_quota", 0, CM_CANNOT, CM_REASON_QUOTA, CM_SCOPE_KEY},
     {"credit_balance_exhausted", 0, CM_CANNOT, CM_REASON_QUOTA, CM_SCOPE_KEY},
@@ -112,7 +124,6 @@ static const struct meaning by_name[] = {
     {"content_filter", 0, CM_CANNOT, CM_REASON_CONTENT, CM_SCOPE_ITEM},
     {"moderation_blocked", 0, CM_CANNOT, CM_REASON_CONTENT, CM_SCOPE_ITEM},
     {"server_is_overloaded", 0, CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_INSTANCE},
-    {"server_error", 0, CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM},
     {"tokens", 429, CM_AGAIN, CM_REASON_RATE, CM_SCOPE_INSTANCE},
     {"requests", 429, CM_AGAIN, CM_REASON_RATE, CM_SCOPE_INSTANCE},
 };
@@ -128,6 +139,8 @@ static const struct meaning by_status[] = {
     {NULL, 429, CM_AGAIN, CM_REASON_RATE, CM_SCOPE_INSTANCE},
 };
 
+/* Where a 403 is about the key, not about the country. */
+static const struct meaning forbidden_key = {NULL, 403, CM_HOLD, CM_REASON_AUTH, CM_SCOPE_INSTANCE};
 static const struct meaning refused = {NULL, 0, CM_CANNOT, CM_REASON_INPUT, CM_SCOPE_ITEM};
 static const struct meaning in_trouble = {NULL, 0, CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM};
 static const struct meaning nonsense = {NULL, 0, CM_CANNOT, CM_REASON_MALFORMED, CM_SCOPE_ITEM};
@@ -154,6 +167,9 @@ static const struct meaning *meaning_of_status(struct cm_ctx *ctx, const struct 
 {
     int status = status_of(reply);
     const char *retry = ctx->host->http_header(ctx, "x-should-retry");
+    if (status == 403 && reply->forbidden_is_key) {
+        return &forbidden_key;
+    }
     for (size_t i = 0; i < sizeof by_status / sizeof *by_status; i++) {
         if (by_status[i].status == status) {
             return &by_status[i];

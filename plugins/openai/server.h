@@ -10,10 +10,11 @@
 #include <clipmaker/plugin.h>
 
 struct openai_server {
-    const char *url;     /* up to and with "/v1" */
-    const char *key;     /* "": none is sent (Ollama) */
-    const char *headers; /* more of them, one a line, or "" */
-    int64_t deadline_ms; /* of one exchange */
+    const char *url;      /* up to and with "/v1" */
+    const char *key;      /* "": none is sent (Ollama) */
+    const char *headers;  /* more of them, one a line, or "" */
+    int64_t deadline_ms;  /* of one exchange */
+    int forbidden_is_key; /* of a dialect: a 403 without a known code says that the key is not accepted */
 };
 
 #define OPENAI_SERVER_OPTIONS(type, member)                                                                            \
@@ -33,6 +34,7 @@ struct openai_reply {
     struct cm_http_answer http;
     const struct cm_json *json; /* the body; NULL when it is none */
     struct openai_error error;
+    int forbidden_is_key; /* as the server's */
 };
 
 /*

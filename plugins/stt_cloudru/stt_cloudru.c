@@ -22,7 +22,9 @@ static const struct cm_option options[] = {
 static enum cm_verdict transcribe(struct cm_ctx *ctx, const struct cm_stt_request *request)
 {
     const struct openai_stt_options *own = ctx->options;
-    return openai_transcribe(ctx, &own->server, &own->speech, request);
+    struct openai_server server = own->server;
+    server.forbidden_is_key = 1;
+    return openai_transcribe(ctx, &server, &own->speech, request);
 }
 
 static const struct cm_stt_ops ops = {

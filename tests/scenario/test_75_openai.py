@@ -161,42 +161,76 @@ def test_malformed_is_asked_again_once_with_the_complaint(server, tmp_path):
     assert (ask(server, tmp_path, folder="second").verdict, len(server.requests)) == ("cannot", 4)
 
 
-@pytest.mark.parametrize("answer, verdict, reason", [
-    (chat('{"moments": [{"first"', "length"), "cannot", "too_large"),
-    (chat(None, "content_filter"), "cannot", "content"),
-    (chat(None, refusal="I cannot help with that"), "cannot", "content"),
-    (chat(None), "cannot", "malformed"),
-    (Answer({"choices": []}), "cannot", "malformed"),
-    (Answer("<html>502 Bad Gateway</html>", 502), "again", "unavailable"),
-    (Answer("<html>Login</html>", 200), "cannot", "malformed"),
-    (Answer({"error": {"message": "overloaded", "code": 503}}, 200), "again", "unavailable"),
-    (Answer({"object": "error", "message": "no", "type": "BadRequestError", "code": 400}, 400), "cannot", "input"),
-    (Answer({"error": {"code": 400, "message": "no", "type": "invalid_request_error"}}, 400), "cannot", "input"),
-    (Answer("", 413), "cannot", "too_large"),
-    (error(400, "context_length_exceeded"), "cannot", "too_large"),
-    (error(400, "content_policy_violation"), "cannot", "content"),
-    (error(401, "invalid_api_key"), "hold", "auth"),
-    (error(403, "unsupported_country_region_territory", "request_forbidden"), "cannot", "policy"),
-    (error(404, "model_not_found"), "cannot", "unsupported"),
-    (error(429, "rate_limit_exceeded", "tokens"), "again", "rate"),
-    (error(429, "slow_down", "x"), "again", "rate"),
-    (error(429, "insufficient_quota", "insufficient_quota"), "cannot", "quota"),
-    (error(429, "credit_balance_exhausted", "x"), "cannot", "quota"),
-    (error(402, None), "cannot", "quota"),
-    (error(500, None, "server_error"), "again", "unavailable"),
-    (error(503, "server_is_overloaded", "x"), "again", "unavailable"),
-    (error(499, None, "odd", headers={"x-should-retry": "true"}), "again", "unavailable"),
-    (error(501, None, "odd", headers={"x-should-retry": "false"}), "cannot", "input"),
-    (Answer(lost="before"), "again", "network"),
-    (Answer(lost="during"), "again", "network"),
-    (Answer(lost="after"), "again", "network"),
-    (chat("x" * 5000), "cannot", "malformed"),
-])
-def test_what_an_answer_means(server, tmp_path, answer, verdict, reason):
+ERRORS = [
+    (chat('{"moments": [{"first"', "length"), "cannot", "too_large", "item"),
+    (chat(None, "content_filter"), "cannot", "content", "item"),
+    (chat(None, refusal="I cannot help with that"), "cannot", "content", "item"),
+    (chat(None), "cannot", "malformed", "item"),
+    (Answer({"choices": []}), "cannot", "malformed", "item"),
+    (Answer("<html>502 Bad Gateway</html>", 502), "again", "unavailable", "item"),
+    (Answer("<html>Login</html>", 200), "cannot", "malformed", "item"),
+    (Answer({"error": {"message": "overloaded", "code": 503}}, 200), "again", "unavailable", "item"),
+    (Answer({"error": {"message": "no money", "code": "insufficient_quota"}}, 200), "cannot", "quota", "key"),
+    (Answer({"error": {"message": "no money", "code": 402}}, 200), "cannot", "quota", "key"),
+    (Answer({"error": {"message": "odd", "code": None}}, 200), "again", "unavailable", "item"),
+    (Answer({"error": "odd"}, 200), "again", "unavailable", "item"),
+    (Answer({"object": "error", "message": "no", "type": "BadRequestError", "code": 400}, 400), "cannot", "input", "item"),
+    (Answer({"error": {"code": 400, "message": "no", "type": "invalid_request_error"}}, 400), "cannot", "input", "item"),
+    (Answer("", 413), "cannot", "too_large", "item"),
+    (Answer("<html>413 Request Entity Too Large</html>", 413), "cannot", "too_large", "item"),
+    (error(413, None, "server_error"), "cannot", "too_large", "item"),
+    (error(400, None), "cannot", "input", "item"),
+    (error(400, "invalid_value"), "cannot", "input", "item"),
+    (error(400, "context_length_exceeded"), "cannot", "too_large", "item"),
+    (error(400, "content_policy_violation"), "cannot", "content", "item"),
+    (error(400, "content_filter"), "cannot", "content", "item"),
+    (error(401, "invalid_api_key"), "hold", "auth", "instance"),
+    (error(401, None, message="You must be a member of an organization to use the API"), "hold", "auth", "instance"),
+    (error(401, None, message="Your IP is not authorized"), "hold", "auth", "instance"),
+    (error(403, "unsupported_country_region_territory", "request_forbidden"), "cannot", "policy", "instance"),
+    (error(404, "model_not_found"), "cannot", "unsupported", "instance"),
+    (Answer("404 page not found", 404), "cannot", "unsupported", "instance"),
+    (error(408, None), "again", "unavailable", "item"),
+    (error(409, None), "again", "unavailable", "item"),
+    (error(429, None, None), "again", "rate", "instance"),
+    (error(429, "rate_limit_exceeded", "tokens"), "again", "rate", "instance"),
+    (error(429, None, "requests"), "again", "rate", "instance"),
+    (error(429, "slow_down", "x"), "again", "rate", "instance"),
+    (error(429, "insufficient_quota", "insufficient_quota", headers={"retry-after": "2"}), "cannot", "quota", "key"),
+    (error(429, "credit_balance_exhausted", "x"), "cannot", "quota", "key"),
+    (error(402, None), "cannot", "quota", "key"),
+    (error(500, None, "server_error"), "again", "unavailable", "item"),
+    (error(502, "server_error", "server_error"), "again", "unavailable", "item"),
+    (error(503, "server_is_overloaded", "x"), "again", "unavailable", "instance"),
+    (error(503, None, None, message="Loading model"), "again", "unavailable", "item"),
+    (error(499, None, "odd", headers={"x-should-retry": "true"}), "again", "unavailable", "item"),
+    (error(501, None, "odd", headers={"x-should-retry": "false"}), "cannot", "input", "item"),
+    (Answer(lost="before"), "again", "network", "item"),
+    (Answer(lost="during"), "again", "network", "item"),
+    (Answer(lost="after"), "again", "network", "item"),
+    (chat("x" * 5000), "cannot", "malformed", "item"),
+    (chat("x" * (17 << 20)), "cannot", "malformed", "item"),
+]
+
+
+@pytest.mark.parametrize("answer, verdict, reason, scope", ERRORS)
+def test_what_an_answer_means(server, tmp_path, answer, verdict, reason, scope):
     server.script = [answer, answer]  # the second one for what is asked again
     done = ask(server, tmp_path)
-    assert (done.verdict, done.reason) == (verdict, reason), done.words
-    assert "cloud" in done.words and "\n" not in done.words
+    assert (done.verdict, done.reason, done.scope, done.delay_ms) == (verdict, reason, scope, 0), done.words
+    assert "cloud" in done.words and "\n" not in done.words and len(done.words) < 1000
+
+
+def test_a_server_that_is_not_there(server, tmp_path):
+    done = ask(server, tmp_path, options={"url": "http://127.0.0.1:9/v1"})
+    assert (done.verdict, done.reason, done.scope) == ("again", "network", "instance"), done.words
+
+
+@pytest.mark.parametrize("plugin, verdict, reason", [("llm_openai", "cannot", "policy"), ("llm_cloudru", "hold", "auth")])
+def test_a_403_without_a_code_is_the_country_at_one_and_the_key_at_another(server, tmp_path, plugin, verdict, reason):
+    server.script = [Answer("<html>Forbidden</html>", 403)]
+    done = ask(server, tmp_path, plugin)
+    assert (done.verdict, done.reason, done.scope) == (verdict, reason, "instance"), done.words
 
 
 def test_an_answer_that_is_cut(server, tmp_path):
@@ -211,6 +245,9 @@ def test_an_answer_that_is_cut(server, tmp_path):
     ({"retry-after": "3"}, 3000),
     ({"retry-after-ms": "1500", "retry-after": "9"}, 1500),
     ({"retry-after": "soon"}, 0),
+    ({"retry-after": "-5"}, 0),
+    ({"retry-after-ms": "1e99", "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0),
+    ({"retry-after-ms": "NaN", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9y"}, 0),
     ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2.5s"}, 62500),
     ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, 120),
     ({"x-ratelimit-remaining-tokens": "9", "x-ratelimit-reset-tokens": "6m0s"}, 0),
@@ -229,9 +266,10 @@ def test_a_date_to_wait_for(server, tmp_path):
 
 
 def test_a_slow_server_and_slow_bytes(server, tmp_path):
-    server.script = [Answer("late", slow=3)]
-    done = ask(server, tmp_path, options={"timeout": "1s"})
-    assert (done.verdict, done.reason) == ("again", "network")
+    for number, late in enumerate([Answer("late", slow=3), Answer("x" * 4000, chopped=10)]):  # the second takes 4 s
+        server.script = [late]
+        done = ask(server, tmp_path, folder=f"late{number}", options={"timeout": "1s"})
+        assert (done.verdict, done.reason) == ("again", "network")
 
     def chopped(request):
         answer = moments_of(request)
@@ -247,6 +285,17 @@ def test_models_are_listed(server, tmp_path):
     assert done.verdict == "ok", done.words
     assert done.artifact(tmp_path / "attempt", "models") == {"models": ["a/b-1", "c"]}
     assert server.requests[0].path == "/v1/models"
+
+
+def test_a_cut_answer_is_asked_for_with_more_room_once(server, tmp_path):
+    server.script, server.otherwise = [chat('{"moments": [{"first"', "length")], moments_of
+    done = ask(server, tmp_path)
+    first, second = [one.json for one in server.requests]
+    assert done.verdict == "ok" and second["max_tokens"] == 2 * first["max_tokens"]
+    assert second["messages"] == first["messages"]
+    server.script = [chat("{", "length")]
+    small = ask(server, tmp_path, folder="small", options={"context": str(first["max_tokens"] * 2)})
+    assert (small.verdict, small.reason, len(server.requests)) == ("cannot", "too_large", 3)  # twice does not fit
 
 
 # ---- Paid calls ---------------------------------------------------------------------------------
@@ -272,6 +321,41 @@ def test_a_failed_call_is_on_record_and_asked_again(server, tmp_path, answer, en
     second = ask(server, tmp_path, folder="second", answers=str(tmp_path / "answers"))
     assert (first.verdict, first.said("paid")[0]["end"]) == ("again", end)
     assert (second.verdict, second.said("paid")[0]["end"], len(server.requests)) == ("ok", "answered", 2)
+
+
+@pytest.mark.parametrize("useless, verdict", [
+    ([Answer({"error": {"message": "overloaded", "code": 503}}, 200)], "again"),
+    ([Answer("<html>Login</html>", 200)], "cannot"),
+    ([chat(None)], "cannot"),
+    ([chat("no idea"), chat("none at all")], "cannot"),
+    ([chat("{", "length"), chat('{"moments', "length")], "cannot"),
+])
+def test_an_answer_of_no_use_is_paid_but_not_kept(server, tmp_path, useless, verdict):
+    """Whoever tries again, hours later or by hand, must not read the same nonsense from the disk."""
+    server.script, server.otherwise = list(useless), moments_of
+    first = ask(server, tmp_path, answers=str(tmp_path / "answers"))
+    assert (first.verdict, len(first.said("spent"))) == (verdict, len(useless))
+    assert list((tmp_path / "answers").iterdir()) == []
+    second = ask(server, tmp_path, folder="second", answers=str(tmp_path / "answers"))
+    assert (second.verdict, len(server.requests)) == ("ok", len(useless) + 1), second.words
+
+
+def test_an_answer_that_only_needed_a_second_one_is_kept(server, tmp_path):
+    server.script, server.otherwise = [chat("no idea")], moments_of
+    assert ask(server, tmp_path, answers=str(tmp_path / "answers")).verdict == "ok"
+    again = ask(server, tmp_path, folder="second", answers=str(tmp_path / "answers"))
+    assert (again.verdict, len(server.requests), again.said("paying")) == ("ok", 2, [])
+
+
+def test_a_missing_usage_is_told_as_not_known(server, tmp_path):
+    def without(request):
+        answer = json.loads(moments_of(request).body)
+        del answer["usage"]
+        return Answer(answer)
+    server.otherwise = without
+    done = ask(server, tmp_path, answers=str(tmp_path / "answers"))
+    assert done.verdict == "ok", done.words
+    assert (done.said("spent")[0]["tokens_in"], done.said("spent")[0]["tokens_out"]) == (-1, -1)
 
 
 # ---- Speech -------------------------------------------------------------------------------------

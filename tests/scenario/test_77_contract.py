@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from contract import send
+from contract import Contracts, send
 from openai_server import Answer, Server, chat, error
 from scripted import Request
 from test_75_openai import KEY, SEGMENTS, VERBOSE, ask, call, example, hear, moments_of
@@ -128,3 +128,63 @@ def test_speech(contracts, server, tmp_path, plugin):
             assert done.verdict == "ok", done.words
     assert len(server.requests) == len(SPEECH_OPTIONS)
     assert all(one.files["file"][2].startswith(b"RIFF") for one in server.requests)  # the server got the real bytes
+
+
+# ---- Documented answers -------------------------------------------------------------------------
+
+#: (status, name of the example): verdict, reason, scope, delay_ms.
+EXAMPLES = {
+    (200, "json_schema"): ("ok", "", "", 0),
+    (200, "truncated"): ("cannot", "too_large", "item", 0),
+    (200, "refusal"): ("cannot", "content", "item", 0),
+    (200, "content_filter"): ("cannot", "content", "item", 0),
+    (200, "verbose"): ("ok", "", "", 0),
+    (200, "verbose_words_null"): ("ok", "", "", 0),
+    (200, "json"): ("ok", "", "", 0),
+    (400, ""): ("cannot", "input", "item", 0),
+    (401, ""): ("hold", "auth", "instance", 0),
+    (403, ""): ("cannot", "policy", "instance", 0),
+    (404, ""): ("cannot", "unsupported", "instance", 0),
+    (413, ""): ("cannot", "too_large", "item", 0),
+    (429, "rate_limit"): ("again", "rate", "instance", 2000),
+    (429, "quota"): ("cannot", "quota", "key", 0),
+    (500, ""): ("again", "unavailable", "item", 0),
+    (503, ""): ("again", "unavailable", "instance", 0),
+}
+
+
+def documented(operation):
+    """Every example of an operation: (status, name), the answer."""
+    found = {}
+    for status, answer in operation["responses"].items():
+        headers = {name: one["example"] for name, one in answer.get("headers", {}).items()}
+        for kind, content in answer.get("content", {}).items():
+            examples = {name: one["value"] for name, one in content.get("examples", {}).items()}
+            if "example" in content:
+                examples[""] = content["example"]
+            for name, value in examples.items():
+                assert kind == "application/json"
+                found[int(status), name] = Answer(value, int(status), headers)
+    return found
+
+
+def list_models(server, tmp_path, plugin, folder):
+    return call(tmp_path / folder, plugin, "llm", "models", {"url": server.url, "key": KEY, "model": "a"})
+
+
+@pytest.mark.parametrize("make, plugin, path, method", [
+    (ask, "llm_openai", "/chat/completions", "post"),
+    (ask, "llm_cloudru", "/chat/completions", "post"),
+    (hear, "stt_openai", "/audio/transcriptions", "post"),
+    (hear, "stt_cloudru", "/audio/transcriptions", "post"),
+    (list_models, "llm_openai", "/models", "get"),
+])
+def test_documented_answers(server, tmp_path, make, plugin, path, method):
+    document = json.loads(Contracts.document("openai").read_text())
+    examples = documented(document["paths"][path][method])
+    assert len(examples) >= 9
+    for number, (which, answer) in enumerate(examples.items()):
+        server.script, server.otherwise = [], answer
+        done = make(server, tmp_path, plugin, f"a{number}")
+        assert (done.verdict, done.reason, done.scope if done.verdict != "ok" else "", done.delay_ms) == EXAMPLES[which], \
+            (which, done.words)

@@ -345,7 +345,8 @@ static void what_cannot_become_a_clip_is_rejected_with_words(void **state)
 
 static struct {
     const char *answers[4];
-    int asked, truncated;
+    int asked, truncated; /* how many of the first are cut off */
+    int64_t limits[4];
     char complaint[200], prompt[4000], system[4000];
 } model;
 
@@ -355,11 +356,12 @@ static enum cm_verdict scripted(struct cm_ctx *ctx, const struct cm_llm_request 
     snprintf(model.complaint, sizeof model.complaint, "%s", request->complaint ? request->complaint : "");
     snprintf(model.prompt, sizeof model.prompt, "%s", request->prompt);
     snprintf(model.system, sizeof model.system, "%s", request->system);
+    model.limits[model.asked] = request->max_tokens;
+    answer->truncated = model.asked < model.truncated;
     answer->json = model.answers[model.asked++];
     answer->model = "scripted-1";
     answer->tokens_in = 10;
     answer->tokens_out = 5;
-    answer->truncated = model.truncated;
     return CM_OK;
 }
 
@@ -412,8 +414,24 @@ static void twice_malformed_goes_to_the_fallback(void **state)
 static void a_truncated_answer_is_never_used(void **state)
 {
     (void)state;
-    struct road road = ask_model(GOOD, GOOD, 1, CM_CANNOT);
-    assert_int_equal(model.asked, 1);
+    struct road road = ask_model(GOOD, GOOD, 2, CM_CANNOT);
+    assert_int_equal(model.asked, 2);
+    assert_int_equal(road.done->reason, CM_REASON_TOO_LARGE);
+    finish(&road);
+}
+
+static void a_truncated_answer_is_asked_for_once_with_more_room(void **state)
+{
+    (void)state;
+    struct road road = ask_model("{\"moments\":[{\"fir", GOOD, 1, CM_OK);
+    assert_int_equal(model.asked, 2);
+    assert_int_equal(model.limits[1], 2 * model.limits[0]);
+    assert_string_equal(model.complaint, ""); /* it is no fault of what it said */
+    finish(&road);
+    road = ask_model("{\"moments\":[{\"fir", "no idea", 1, CM_CANNOT); /* model.answers[2] is NULL: no sense either */
+    assert_int_equal(model.asked, 3);
+    assert_int_equal(model.limits[2], model.limits[1]);
+    assert_int_equal(road.done->reason, CM_REASON_MALFORMED);
     finish(&road);
 }
 
@@ -488,6 +506,7 @@ int main(void)
         cmocka_unit_test(a_malformed_answer_is_asked_for_once_more),
         cmocka_unit_test(twice_malformed_goes_to_the_fallback),
         cmocka_unit_test(a_truncated_answer_is_never_used),
+        cmocka_unit_test(a_truncated_answer_is_asked_for_once_with_more_room),
         cmocka_unit_test(no_proposals_still_give_moments),
         cmocka_unit_test(two_hours_are_quick),
     };
