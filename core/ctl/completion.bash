@@ -48,7 +48,7 @@ _clipmaker_value_of()
     -f | --format) _clipmaker_offer $'9:16\n1:1\n16:9' ;;
     --by) _clipmaker_offer $'job\ninstance\nmodel\nday\nowner' ;;
     -a | --at | --live | --title | --text) ;;
-    -t | --to | --target)
+    -t | --to | --target | --check)
         _clipmaker_where
         _clipmaker_offer "$("${program:-clipmaker}" targets --json "${where[@]}" 2>/dev/null | _clipmaker_values name)"
         ;;

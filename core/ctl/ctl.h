@@ -74,6 +74,7 @@ int cm_ctl_status_of_reason(const char *reason);
 int cm_ctl_run(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_submit(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_publish(const struct cm_command *self, int argc, char **argv);
+int cm_ctl_targets(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_jobs(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_show(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_watch(const struct cm_command *self, int argc, char **argv);

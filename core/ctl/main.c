@@ -13,6 +13,7 @@ static const struct cm_command commands[] = {
     {"run", "VIDEO|URL [-o DIR]", N_("Turn one video into clips in a folder; needs no running clipmakerd"), cm_ctl_run},
     {"submit", "VIDEO|URL", N_("Give a video to the running clipmakerd"), cm_ctl_submit},
     {"publish", "CLIP --to NAME", N_("Publish a finished clip, now or at a time"), cm_ctl_publish},
+    {"targets", "[--check NAME]", N_("List where clips can go, or ask one whether it works"), cm_ctl_targets},
     {"jobs", "", N_("List the jobs"), cm_ctl_jobs},
     {"show", "JOB", N_("Show a job: its steps, attempts, files and posts"), cm_ctl_show},
     {"watch", "JOB", N_("Follow a job until it is over"), cm_ctl_watch},

@@ -134,7 +134,7 @@ int cm_models_check(const struct cm_config *config)
     for (size_t i = 0; i < config->use_count; i++) {
         lookups[i] = (struct lookup){&config->uses[i], model_of(&config->uses[i]), &pending};
         if (lookups[i].model) {
-            struct cm_question question = {config, lookups[i].use->name, "models", DEADLINE_MS};
+            struct cm_question question = {config, lookups[i].use->name, "models", DEADLINE_MS, NULL};
             pending++;
             asked++;
             cm_ask(base, procs, &question, on_answer, &lookups[i]);

@@ -147,6 +147,35 @@ def test_a_post_that_was_due_while_nothing_ran_goes_out_at_once(make):
     daemon.assert_after()
 
 
+def test_targets_and_whether_they_work(make, tmp_path):
+    daemon = make(chunks=1)
+    daemon.instance("small", "fake_publish", platform=str(daemon.platform), max_clip="50MB", max_clip_length="3m",
+                    account="shop")
+    daemon.instance("sick", "fake_publish", platform=str(daemon.platform), script="auth")
+    daemon.instance("dying", "fake_publish", platform=str(daemon.platform), script="crash")
+    daemon.write_config()
+    daemon.start()
+    state = ["--state", str(daemon.state)]
+    told = {one["name"]: one for one in json.loads(daemon.run("targets", "--json", *state).stdout)}
+    assert set(told) == {"pub", "blind", "small", "sick", "dying"}
+    assert told["small"]["account"] == "shop" and told["small"]["max_clip_bytes"] == 50_000_000
+    assert told["small"]["max_clip_ms"] == 180_000
+    assert (told["pub"]["settle"], told["blind"]["settle"]) == ("search", "person")
+    assert "47.7 MiB" in daemon.run("targets", *state).stdout
+
+    done = daemon.run("targets", "--check", "small", *state)
+    assert (done.returncode, done.stdout) == (0, "small works\n"), done.stderr
+    assert [one.instance for one in daemon.acts(stage="check", what="begin ok")] == ["small"]
+    done = daemon.run("targets", "--check", "small", "--check", "sick", "--check", "dying", "--json", *state)
+    assert done.returncode != 0 and "sick: " in done.stderr and "dying: " in done.stderr
+    said = {one["target"]: (one["verdict"], one["reason"]) for one in json.loads(done.stdout)}
+    assert said["small"] == ("ok", "") and said["sick"] == ("hold", "auth") and said["dying"][0] == "crashed"
+    done = daemon.run("targets", "--check", "smal", *state)
+    assert done.returncode == 64 and "did you mean small?" in done.stderr
+    assert not daemon.posts()
+    daemon.assert_after()
+
+
 def test_resolve_says_what_is_wrong_with_a_key(make):
     daemon = make(chunks=1).start()
     job = daemon.submit("post=sent,ok", params={"clips": 1, "targets": ["blind"]})

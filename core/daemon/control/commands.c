@@ -1,5 +1,5 @@
 /*
- * The requests: submit, publish, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
+ * The requests: submit, publish, targets, jobs, show, watch, cancel, retry, why, rm, resolve, status, fsck, reload.
  *
  * A client may be gone when its answer is ready, so what waits keeps its number and not the
  * client itself.
@@ -22,6 +22,7 @@
 #include "core/daemon/control/costs.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/control/post.h"
+#include "core/daemon/control/targets.h"
 #include "core/daemon/control/views.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/janitor.h"
@@ -831,11 +832,12 @@ static const struct {
     void (*run)(struct cm_client *client);
     int needs_store;
 } commands[] = {
-    {"submit", do_submit, 1},   {"publish", do_publish, 1},     {"jobs", do_jobs, 1},
-    {"show", do_show, 1},       {"watch", do_watch, 1},         {"why", do_why, 1},
-    {"cancel", do_cancel, 1},   {"retry", do_retry, 1},         {"rm", do_rm, 1},
-    {"resolve", do_resolve, 1}, {"status", do_status, 0},       {"fsck", do_fsck, 1},
-    {"reload", do_reload, 0},   {"costs", cm_command_costs, 1},
+    {"submit", do_submit, 1},       {"publish", do_publish, 1}, {"targets", cm_targets_list, 0},
+    {"check", cm_targets_check, 1}, {"jobs", do_jobs, 1},       {"show", do_show, 1},
+    {"watch", do_watch, 1},         {"why", do_why, 1},         {"cancel", do_cancel, 1},
+    {"retry", do_retry, 1},         {"rm", do_rm, 1},           {"resolve", do_resolve, 1},
+    {"status", do_status, 0},       {"fsck", do_fsck, 1},       {"reload", do_reload, 0},
+    {"costs", cm_command_costs, 1},
 };
 
 void cm_command_run(struct cm_client *client)

@@ -168,7 +168,7 @@ static struct json_object *message_of(const struct cm_question *question, const 
                              .folder = asked->folder,
                              .state = asked->folder,
                              .saved = json_object_new_object(),
-                             .recalled = json_object_new_object()};
+                             .recalled = question->recalled ? question->recalled : json_object_new_object()};
     return cm_begin_make(&begin, error);
 }
 
@@ -185,6 +185,7 @@ static char *begin(struct asked *asked, struct event_base *base, struct cm_procs
 {
     asked->folder = make_folder();
     if (!asked->folder) {
+        json_object_put(question->recalled);
         return cm_format(_("cannot make a temporary folder: %s"), strerror(errno));
     }
     char *error = NULL;

@@ -17,6 +17,7 @@ struct cm_question {
     const struct cm_config *config; /* outlives the call */
     const char *instance, *op;      /* of the config; "models", "check": what its stage knows */
     int64_t deadline_ms;            /* then the worker is killed */
+    struct json_object *recalled;   /* what the instance remembers; taken over. NULL: nothing */
 };
 
 /* How it ended: `done` as for an attempt, with core's own outcomes for a worker that did not start, crashed or was
