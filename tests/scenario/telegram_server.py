@@ -103,7 +103,7 @@ class Server(scripted.Server):
         assert kind == "video/mp4" and content, (name, kind)
         with self.posting:
             message = 42 + len(self.posts) + len(self.deleted)
-            self.posts.append({"message_id": message, "video": content[:10000], "name": name,
+            self.posts.append({"message_id": message, "video": content[:10000], "name": name, "size": len(content),
                                "given": {**given, "video": (name, kind, content[:10000])}})
         return yes({"message_id": message, "date": 1795373281, "chat": self.chat, "caption": given.get("caption", ""),
                     "video": {"file_id": "BAACAgIAAx0", "file_unique_id": "AgAD1", "duration": 30, "width": 1080,

@@ -141,6 +141,25 @@ def test_a_doubt_is_held_until_somebody_looks(telegram, server, answer, live):
     judge(daemon, server, [job])
 
 
+def ops(daemon, job, item):
+    return [one["op"] for one in sorted(daemon.show(job)["attempts"], key=lambda one: one["fence"])
+            if (one["step"], one["item"]) == ("post", item)]
+
+
+@pytest.mark.parametrize("limit, refusals", [({"max_clip": "1MB"}, 0), ({}, 1)], ids=["said by the config", "said by Telegram"])
+def test_a_clip_that_is_too_large_is_made_smaller(telegram, server, limit, refusals):
+    server.script = [page(413, early=True)] * refusals
+    daemon = telegram(LONG)
+    daemon.instances["channel"][1].update(limit)
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit(params={"clips": 1})
+    assert daemon.ended(job)["state"] == "succeeded", daemon.job(job)
+    assert ops(daemon, job, "01/9:16/channel") == ["publish"] * refusals + ["fit", "publish"]
+    assert len(server.posts) == 1 and [one["state"] for one in effects(daemon, job).values()] == ["confirmed"]
+    assert server.posts[0]["size"] <= (1 << 20 if limit else 0.91 * 8 * (1 << 20))
+
+
 def test_no_rights_holds_until_the_bot_has_them(telegram, server):
     server.script = [error(400, "Bad Request: need administrator rights in the channel chat")] * 2
     daemon = telegram().start()
