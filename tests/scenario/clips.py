@@ -149,13 +149,14 @@ def artifact(out, role):
 
 # ---- The report ---------------------------------------------------------------------------------
 
-def report_of(done, json_asked=False):
-    """clips.json of a run that went well, with exactly the fields that are promised."""
+def report_of(done, json_asked=False, paid=False):
+    """clips.json of a run that went well, with exactly the fields that are promised; of costs where calls cost money."""
     assert done.status == 0, done.err
     report = json.loads((done.dir / "clips.json").read_text())
     if json_asked:
         assert json.loads(done.out) == report
-    assert list(report) == ["job", "state", "source", "transcript", "clips"]
+    assert [name for name in report if name != "costs"] == ["job", "state", "source", "transcript", "clips"]
+    assert ("costs" in report) == paid
     assert report["state"] == "succeeded" and report["job"]
     assert list(report["source"]) == ["path", "duration_s", "width", "height"]
     assert list(report["transcript"]) == ["language", "words", "by"]

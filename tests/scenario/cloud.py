@@ -74,7 +74,7 @@ class Ears:
 
     def __init__(self, hear, language, gives="words", mute=0, takes_s=0.0):
         self.hear, self.language, self.gives, self.mute, self.takes_s = hear, language, gives, mute, takes_s
-        self.lock, self.heard, self.kinds = threading.Lock(), {}, []
+        self.lock, self.heard, self.kinds, self.answered = threading.Lock(), {}, [], 0
 
     def __call__(self, request):
         _, kind, content = request.files["file"]
@@ -85,6 +85,8 @@ class Ears:
             return error(400, None, message="response_format verbose_json is not served", param="response_format")
         time.sleep(self.takes_s)
         words, seconds = self.words_of(content)
+        with self.lock:
+            self.answered += 1
         if not wants_times:
             return Answer({"text": self.text_of(words)})
         return Answer(self.verbose(words, seconds, "word" in request.fields.get("timestamp_granularities[]", [])))

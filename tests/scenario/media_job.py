@@ -29,8 +29,8 @@ def test_english_films(name, film, recogniser, tmp_path):
     with Server(otherwise=both(Ears(recogniser.hear, "en"), editor)) as server:
         done = clips.run(film(name), tmp_path / "out", "--lang", "en", "--json", "--clips", "2", "--min", "8s", "-c",
                          config(tmp_path, server), timeout=900)
-    report = clips.report_of(done, json_asked=True)
-    assert report["transcript"]["by"] == "hear" and set(editor.asked) >= {"moments", "scores", "titles"}
+    report = clips.report_of(done, json_asked=True, paid=True)
+    assert report["transcript"]["by"] == "openai_stt" and set(editor.asked) >= {"moments", "scores", "titles"}
     clips.check_clips(done, report)
 
 
@@ -42,8 +42,8 @@ def test_a_russian_film(gives, film, tmp_path):
     with Server(otherwise=both(ears, editor)) as server:
         done = clips.run(source, tmp_path / "out", "--lang", "ru", "--json", "--clips", "2", "-c", config(tmp_path, server),
                          timeout=900)
-    report = clips.report_of(done, json_asked=True)
-    assert report["transcript"]["by"] == "hear" and set(editor.asked) == {"moments", "scores", "titles", "ctas"}
+    report = clips.report_of(done, json_asked=True, paid=True)
+    assert report["transcript"]["by"] == "openai_stt" and set(editor.asked) == {"moments", "scores", "titles", "ctas"}
     clips.check_clips(done, report, [one[:3] for one in known.sentences_of(words, spoken)])
     assert len(clips.artifact(done.dir, "transcript")["words"]) == len(words)
 
@@ -98,10 +98,9 @@ def test_an_hour_of_text_only(chunk, sample_ru, tmp_path):
               for word, start, end in words]
     ears = Slow(Known([(film, spoken)]), "ru", gives="text")
     with Server(otherwise=both(ears, editor)) as server:
-        conf = config(tmp_path, server, "stt_cloudru", "llm_cloudru", more='trial = "5s";')
-        (tmp_path / "conf.d/85-chunk.conf").write_text(f'plugins: {{ media: {{ chunk = "{chunk}"; }}; }};\n')
+        conf = config(tmp_path, server, "stt_cloudru", "llm_cloudru", f'plugins: {{ media: {{ chunk = "{chunk}"; }}; }};\n')
         done = clips.run(film, tmp_path / "out", "--lang", "ru", "--json", "--clips", "1", "-c", conf, timeout=1500)
-    report = clips.report_of(done, json_asked=True)
+    report = clips.report_of(done, json_asked=True, paid=True)
     seconds = max(end for _, end, _ in ears.spans) - min(begun for begun, _, _ in ears.spans)
     ideal = ideal_s([one for _, _, one in sorted(ears.spans)])
     print(f"{len(ears.spans)} chunks of at most {chunk}: transcript in {seconds:.1f} s, ideal {ideal:.1f} s, {seconds / ideal:.3f}; "

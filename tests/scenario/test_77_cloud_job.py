@@ -4,6 +4,7 @@ All of it over HTTP, through stt_openai and llm_openai (or stt_cloudru, llm_clou
 configure them. What is heard is decoded from what the plugin sent, and what is chosen from what the prompt said.
 """
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import clips
 import known
 from cloud import Ears, Editor, Known, both, written
-from conftest import made
+from conftest import STAGE, made
 from openai_server import Server
 
 KEY = "sk-test-0b7c"
@@ -27,14 +28,20 @@ def beginning(name, film, seconds):
 
 
 def config(folder, server, stt="stt_openai", llm="llm_openai", more=""):
+    """The shipped configuration with these two enabled; only their addresses and the place of the key are ours."""
     path = clips.fast_config(folder)
+    available = folder / "plugins-available"
+    shutil.copytree(STAGE / "etc/clipmaker/plugins-available", available)
+    for snippet in (available / f"{stt}.conf", available / f"{llm}.conf"):
+        text = re.sub(r'url = "[^"]+"', f'url = "{server.url}"', snippet.read_text(), 1)
+        text = re.sub(r'"file:/etc/clipmaker/secrets.d/\w+"', f'"file:{folder}/key"', text)
+        snippet.write_text(text)
+    (folder / "conf.d/80-more.conf").write_text(more)
     (folder / "key").write_text(KEY + "\n")
-    at = f'url = "{server.url}"; key = "file:{folder}/key"'
-    (folder / "conf.d/80-cloud.conf").write_text(
-        f'plugins: {{ hear: {{ plugin = "{stt}"; {at}; model = "ear-1"; limit = 4; {more} }};\n'
-        f'  think: {{ plugin = "{llm}"; {at}; model = "editor-1"; limit = 4; }}; }};\n'
-        'chains: { transcript = [ "captions", "hear" ]; moments = [ "think" ]; score = [ "think" ]; title = [ "think" ];\n'
-        '  cta = [ "think" ]; };\n')
+    for name in (stt, llm):
+        done = subprocess.run([clips.CLIPMAKER, "plugin", "-c", path, "enable", name], capture_output=True, text=True,
+                              timeout=60, env=clips.environment())
+        assert done.returncode == 0, done.stderr
     return path
 
 
@@ -54,10 +61,11 @@ def sample_ears(film, language, **more):
     return Ears(Known([(film, words)]), language, **more)
 
 
-def check_job(done, film, language, editor):
-    report = clips.report_of(done, json_asked=True)
-    assert report["transcript"]["language"] == language and report["transcript"]["by"] == "hear"
-    assert {clip["selected_by"] for clip in report["clips"]} == {"think"}
+def check_job(done, film, language, ears, editor, hearer):
+    report = clips.report_of(done, json_asked=True, paid=True)
+    assert report["costs"]["answered"] == ears.answered + len(editor.asked) and report["costs"]["unknown"] == 0
+    assert report["transcript"]["language"] == language and report["transcript"]["by"] == hearer
+    assert {clip["selected_by"] for clip in report["clips"]} == {hearer.replace("stt", "llm")}
     assert set(editor.asked) == {"moments", "scores", "titles", "ctas"}
     clips.check_best_first(report)
     lines = clips.read_lines(film.with_suffix(".tsv"))
@@ -74,7 +82,7 @@ def test_english_heard_by_a_real_recogniser(sample_en, recogniser, tmp_path):
     ears = Ears(recogniser.hear, "en")
     with Server(otherwise=both(ears, editor)) as server:
         done = clips.run(film, tmp_path / "out", "--lang", "en", "--json", "--clips", "1", "-c", config(tmp_path, server))
-    check_job(done, film, "en", editor)
+    check_job(done, film, "en", ears, editor, "openai_stt")
     assert set(ears.kinds) == {"audio/flac"}
     assert clips.word_errors(film.with_suffix(".tsv"), clips.artifact(done.dir, "transcript"), tmp_path) <= 20
 
@@ -84,9 +92,10 @@ def test_russian_heard_by_one_that_gives_text_only(sample_ru, tmp_path):
     film, editor = beginning("cloud-ru.mp4", sample_ru, 25), Editor()
     ears = sample_ears(film, "ru", gives="text")
     with Server(otherwise=both(ears, editor)) as server:
-        conf = config(tmp_path, server, "stt_cloudru", "llm_cloudru", more='trial = "5s";')
+        conf = config(tmp_path, server, "stt_cloudru", "llm_cloudru")
         done = clips.run(film, tmp_path / "out", "--lang", "ru", "--json", "--clips", "1", "-c", conf)
-    report = check_job(done, film, "ru", editor)
+    report = check_job(done, film, "ru", ears, editor, "cloudru_stt")
+    assert report["costs"]["unpriced"] == 0 and report["costs"]["roubles"] > 0
     for clip in report["clips"]:
         assert re.search("[а-яё]", clip["title"].lower()) and re.search("[а-яё]", clip["cta"].lower())
         said = " ".join(lines_of(film)).lower()
