@@ -7,12 +7,14 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #define SILENT_AT_LEAST 0.6   /* no_speech_prob and avg_logprob at which Whisper itself takes a segment for silence */
 #define UNSURE_AT_MOST (-1.0) /* (openai/whisper, decoding.py: no_speech_threshold, logprob_threshold) */
+#define TRIAL "trial "
 #define SLOWEST_MS_PER_WORD 3000 /* nobody who speaks says less */
 
 /* What is asked for, the most first. */
@@ -423,6 +425,65 @@ static enum cm_verdict fail_too_large(struct call *call, int64_t bytes)
                    call->ctx->instance, (long long)call->speech->max_bytes, (long long)bytes);
 }
 
+/* ---- Trying what is not known yet ----------------------------------------------------------- */
+
+/* What is remembered of a server's times. Either proved ("segments"), or someone tries just now ("trial SECONDS"): then
+ * the others ask for text meanwhile, so that a server that falls silent over times holds up one chunk and not all. */
+struct known {
+    const char *name, *value; /* value: NULL when nothing is known */
+    int proved;
+};
+
+static struct known recall(struct call *call)
+{
+    const struct cm_host *host = call->ctx->host;
+    struct known known = {.name = host->format(call->ctx, "times %.48s", call->speech->model)};
+    known.value = host->recall(call->ctx, NULL, known.name);
+    known.proved = known.value && strncmp(known.value, TRIAL, strlen(TRIAL)) != 0;
+    return known;
+}
+
+static int is_being_tried(struct call *call, const struct known *known)
+{
+    int64_t lasts_s = 2 * call->speech->trial_ms / 1000 + 1;
+    return known->value && !known->proved && time(NULL) - strtoll(known->value + strlen(TRIAL), NULL, 10) < lasts_s;
+}
+
+/* True when the trial is ours: nobody else makes it, or made it and never came back. */
+static int claim_trial(struct call *call, struct known *known)
+{
+    struct cm_ctx *ctx = call->ctx;
+    const char *mine = ctx->host->format(ctx, TRIAL "%lld", (long long)time(NULL));
+    if (is_being_tried(call, known) || ctx->host->remember(ctx, NULL, known->name, known->value, mine) != 0) {
+        return 0;
+    }
+    known->value = mine;
+    return 1;
+}
+
+/* The most that is worth asking for. */
+static int first_to_ask(struct call *call, struct known *known)
+{
+    const struct openai_speech *speech = call->speech;
+    int first = rank_of(speech->times),
+        long_ms = call->request->end_ms - call->request->start_ms > speech->trial_speech_ms;
+    if (known->proved) {
+        return rank_of(known->value) > first ? rank_of(known->value) : first;
+    }
+    if (first == NONE || speech->trial_ms <= 0) {
+        return first;
+    }
+    /* Too long to risk: a shorter chunk will show what the server can. */
+    return (speech->trial_speech_ms > 0 && long_ms) || !claim_trial(call, known) ? NONE : first;
+}
+
+static void learn(struct call *call, const struct known *known, const char *value)
+{
+    if (!known->value || !value || strcmp(known->value, value) != 0) {
+        call->ctx->host->remember(call->ctx, NULL, known->name, known->value, value);
+    }
+}
+
 enum cm_verdict openai_transcribe(struct cm_ctx *ctx, const struct openai_server *server,
                                   const struct openai_speech *speech, const struct cm_stt_request *request)
 {
@@ -431,24 +492,22 @@ enum cm_verdict openai_transcribe(struct cm_ctx *ctx, const struct openai_server
     if (stat(request->audio_path, &file) == 0 && file.st_size > speech->max_bytes) {
         return fail_too_large(&call, file.st_size);
     }
-    const char *name = ctx->host->format(ctx, "times %.48s", speech->model),
-               *known = ctx->host->recall(ctx, NULL, name);
-    int first = rank_of(speech->times), proved = known != NULL;
-    first = known && rank_of(known) > first ? rank_of(known) : first;
-    if (!proved && speech->trial_speech_ms > 0 && request->end_ms - request->start_ms > speech->trial_speech_ms) {
-        first = NONE; /* too long to risk: a shorter chunk will show what the server can */
-    }
+    struct known known = recall(&call);
+    int first = first_to_ask(&call, &known);
     for (int what = first; what < TIMES; what++) {
         struct openai_reply reply;
-        int on_trial = !proved && what != NONE && speech->trial_ms > 0;
+        int on_trial = !known.proved && what != NONE && speech->trial_ms > 0;
         int64_t began_ms = now_ms();
         if (ask(&call, what, on_trial ? speech->trial_ms : 0, &reply)) {
-            if ((on_trial || what > first) && !(known && strcmp(known, times[what]) == 0)) {
-                ctx->host->remember(ctx, NULL, name, known, times[what]);
+            if (on_trial || what > first) {
+                learn(&call, &known, times[what]);
             }
             return take(&call, reply.json);
         }
         if (what == NONE || !is_about_times(&reply, on_trial && now_ms() - began_ms >= speech->trial_ms)) {
+            if (on_trial) {
+                learn(&call, &known, NULL); /* it says nothing about times: another chunk will try */
+            }
             return openai_fail(ctx, &reply);
         }
         ctx->host->log(ctx, CM_LOG_WARN, "%s gives no %s, asking for less", ctx->instance, times[what]);

@@ -468,7 +468,7 @@ def test_cloudru_tries_times_once_on_a_short_chunk(server, tmp_path):
     assert done.verdict == "ok", done.words
     assert [one.fields["response_format"] for one in server.requests] == [["verbose_json"], ["json"]]
     assert all("word" not in one.fields.get("timestamp_granularities[]", []) for one in server.requests)
-    kept = done.said("remember")[0]
+    kept = done.said("remember")[-1]
     server.script = [Answer({"text": "Hello again."})]
     second = hear(server, tmp_path, "stt_cloudru", folder="second", recalled={"|" + kept["name"]: kept["value"]})
     assert (second.verdict, server.requests[-1].fields["response_format"]) == ("ok", ["json"])
@@ -481,7 +481,23 @@ def test_cloudru_risks_no_long_chunk(server, tmp_path):
     assert first.said("remember") == []
     second = hear(server, tmp_path, "stt_cloudru", folder="second")
     assert (second.verdict, server.requests[1].fields["response_format"]) == ("ok", ["verbose_json"])
-    assert second.said("remember")[0]["value"] == "segments"
+    assert second.said("remember")[-1]["value"] == "segments"
+
+
+def test_cloudru_is_tried_by_one_chunk_at_a_time(server, tmp_path):
+    """A server that falls silent over times holds up one of the chunks side by side, the others ask for text meanwhile."""
+    server.otherwise = lambda request: Answer(
+        {"text": "Hello there."} if request.fields["response_format"] == ["json"] else {**VERBOSE, "words": None})
+    for age_s, asked, remembered in ((1, "json", []), (400, "verbose_json", ["trial", "segments"])):
+        trial = f"trial {int(time.time()) - age_s}"
+        done = hear(server, tmp_path, "stt_cloudru", folder=f"old{age_s}", recalled={"|times whisper-x": trial})
+        assert done.verdict == "ok", done.words
+        assert server.requests[-1].fields["response_format"] == [asked]
+        assert [one["value"].split()[0] for one in done.said("remember")] == remembered
+    server.otherwise = error(500, "server_error")
+    failed = hear(server, tmp_path, "stt_cloudru", folder="failed")
+    assert failed.verdict == "again"
+    assert [one.get("value") for one in failed.said("remember")][1:] in ([None], [""]), "the trial was not given back"
 
 
 @pytest.mark.parametrize("answer, verdict, reason", [
