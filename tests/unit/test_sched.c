@@ -19,7 +19,7 @@
 
 static struct cm_queue *new_queue(struct cm_sched *sched, const char *name, int limit, int64_t rate_us)
 {
-    struct cm_queue_options options = {limit, rate_us, 3, 1000, 100, 0};
+    struct cm_queue_options options = {limit, rate_us, 3, 1000, 100, 0, 0};
     struct cm_queue *queue = cm_sched_queue(sched, name);
     cm_queue_configure(queue, &options);
     return queue;
@@ -170,6 +170,28 @@ static void test_nostart_rests_at_once(void **state)
     assert_null(cm_sched_pick(sched, 0));
     assert_true(cm_queue_resting(queue, 0));
     assert_non_null(cm_sched_pick(sched, 1000));
+    cm_sched_free(sched);
+}
+
+static void test_a_long_wait_sends_others_away(void **state)
+{
+    (void)state;
+    static const struct cm_run_end borne = {CM_RUN_GOOD, 500, 0}, too_long = {CM_RUN_GOOD, 501, 0};
+    struct cm_sched *sched = cm_sched_new(10);
+    struct cm_queue *queue = cm_sched_queue(sched, "q");
+    struct cm_sched_entry entries[3] = {0};
+    cm_queue_configure(queue, &(struct cm_queue_options){.limit = 1, .patience_ms = 500});
+    for (int i = 0; i < 3; i++) {
+        cm_sched_add(sched, queue, &entries[i], "o", i);
+    }
+    cm_sched_ended(sched, cm_sched_pick(sched, 0), 0, &borne);
+    assert_false(cm_queue_is_away(queue, 0));
+    assert_int_equal(cm_sched_breaks(sched), 0);
+    cm_sched_ended(sched, cm_sched_pick(sched, 500), 500, &too_long);
+    assert_true(cm_queue_is_away(queue, 500));
+    assert_false(cm_queue_is_away(queue, 501)); /* what is left of it can be borne */
+    assert_int_equal(cm_sched_breaks(sched), 1);
+    assert_false(cm_queue_resting(queue, 500)); /* it is not broken */
     cm_sched_free(sched);
 }
 
@@ -429,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_nostart_rests_at_once),
+        cmocka_unit_test(test_a_long_wait_sends_others_away),
         cmocka_unit_test(test_asked_to_wait),
         cmocka_unit_test(test_fair_share),
         cmocka_unit_test(test_share_is_by_time),

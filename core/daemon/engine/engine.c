@@ -51,6 +51,7 @@ static void add_instance(struct cm_engine *engine, const struct cm_engine_config
         .rate_us = given->rate_us,
         .breaker_failures = config->breaker_failures,
         .breaker_rest_ms = config->breaker_rest_ms,
+        .patience_ms = config->backoff_max_ms,
         .cost_ms = cost_of(given->stage),
         .elsewhere = given->elsewhere,
     };

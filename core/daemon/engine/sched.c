@@ -254,7 +254,7 @@ struct cm_queue *cm_sched_queue(struct cm_sched *sched, const char *name)
     }
     struct cm_queue *queue = cm_alloc(sizeof *queue);
     queue->name = cm_strdup(name);
-    queue->options = (struct cm_queue_options){1, 0, 5, 60000, 10000, 0};
+    queue->options = (struct cm_queue_options){1, 0, 5, 60000, 10000, 0, 0};
     sched->queues = cm_grow(sched->queues, &sched->queue_room, sched->queue_count, sizeof(struct cm_queue *));
     sched->queues[sched->queue_count++] = queue;
     return queue;
@@ -358,6 +358,12 @@ static int is_probing(const struct cm_queue *queue)
 static int64_t wait_until(const struct cm_queue *queue)
 {
     return later(queue->wait_until_ms, queue->account ? queue->account->wait_until_ms : 0);
+}
+
+int cm_queue_is_away(const struct cm_queue *queue, int64_t now_ms)
+{
+    int64_t patience_ms = queue->options.patience_ms;
+    return cm_queue_resting(queue, now_ms) || (patience_ms > 0 && wait_until(queue) - now_ms > patience_ms);
 }
 
 /* A start is allowed from the first whole millisecond after next_start_us. */
@@ -562,6 +568,7 @@ void cm_sched_ended(struct cm_sched *sched, struct cm_sched_entry *entry, int64_
     judge_both(sched, queue, now_ms, end);
     if (end->wait_ms > 0) {
         wait(queue, now_ms + end->wait_ms, end);
+        sched->breaks += cm_queue_is_away(queue, now_ms) != 0;
     }
     queue->unreleased -= entry->unreleased != 0;
     entry->unreleased = 0;

@@ -72,8 +72,9 @@ struct cm_queue_options {
     int64_t rate_us;
     int breaker_failures;
     int64_t breaker_rest_ms;
-    int64_t cost_ms; /* first estimate of one attempt */
-    int elsewhere;   /* the work is done on another machine and waited for: takes no slot */
+    int64_t cost_ms;     /* first estimate of one attempt */
+    int elsewhere;       /* the work is done on another machine and waited for: takes no slot */
+    int64_t patience_ms; /* asked to wait longer, its tasks look for another; 0: any wait is borne */
 };
 
 struct cm_sched *cm_sched_new(int slots);
@@ -100,9 +101,11 @@ size_t cm_queue_waiting(const struct cm_queue *queue);
 size_t cm_queue_running(const struct cm_queue *queue);
 /* What keeps it; *until is when that ends by itself (INT64_MAX: by an event). */
 enum cm_queue_state cm_queue_look(const struct cm_queue *queue, int64_t now_ms, int64_t *until);
-/* How often the breaker opened; changes tell that waiting tasks should look for another link. */
+/* How often a breaker opened or a long wait began; changes tell that waiting tasks should look for another link. */
 uint64_t cm_sched_breaks(const struct cm_sched *sched);
 int cm_queue_resting(const struct cm_queue *queue, int64_t now_ms);
+/* It rests, or was asked to wait beyond its patience: whoever can be asked instead should be. */
+int cm_queue_is_away(const struct cm_queue *queue, int64_t now_ms);
 
 /* Smaller goes first: one point of priority is worth a minute of waiting, and so is each tenth of
  * the way that the job has behind it. */

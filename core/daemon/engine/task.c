@@ -211,7 +211,7 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
     const struct cm_step *step = cm_task_step(task);
     int stage = cm_task_is_fitting(task) ? CM_STAGE_RENDER : step->stage;
     struct cm_route_case about = {stage, task->job->language, task->job->row->source, task->job->has_captions};
-    int64_t resting = -1, end = (int64_t)cm_task_chain_length(engine, task);
+    int64_t away = -1, end = (int64_t)cm_task_chain_length(engine, task);
     enum cm_route_answer answer = CM_ROUTE_STAGE;
     const char *lacking = NULL;
     *missing = 0;
@@ -229,13 +229,13 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
             continue;
         }
         answer = cm_route_ask(&about, &known->instance);
-        if (answer == CM_ROUTE_YES && !cm_queue_resting(known->queue, now.boot_ms)) {
+        if (answer == CM_ROUTE_YES && !cm_queue_is_away(known->queue, now.boot_ms)) {
             return link;
         }
-        resting = answer == CM_ROUTE_YES && resting < 0 ? link : resting;
+        away = answer == CM_ROUTE_YES && away < 0 ? link : away;
     }
-    if (resting >= 0) {
-        return resting;
+    if (away >= 0) {
+        return away;
     }
     *missing = lacking != NULL;
     return no_link(task, &about, (int)answer, lacking, reason, words);
