@@ -30,8 +30,8 @@ int video_read(struct cm_ctx *ctx, const char *text, struct video *video);
 /* "OWNER_ID", with the key when it has one. */
 const char *video_name(struct cm_ctx *ctx, const struct video *video, int with_key);
 
-/* CM_OK: the video lies at VK, ready to be watched; with `wallpost`, when it is there at all, for then it is out. Anything
- * else was said through fail(). */
+/* CM_OK: the video lies at VK, ready to be watched; with `wallpost`, when it is there at all, for then it is out.
+ * Anything else was said through fail(). */
 enum cm_verdict video_bring(struct cm_ctx *ctx, const struct cm_publish_request *request, struct video *video);
 
 /* What VK has of a video: its entry, or NULL (then *reply tells: a yes without it, or a failure). */
