@@ -25,15 +25,31 @@
 #define COST_MUTE_LEAST 1.2
 #define COST_BREAK 4.0        /* a pause where the text has no punctuation */
 #define COST_BREAK_COMMA 1.2  /* … where it has a comma only */
-#define COST_BREAK_SHORT 1.0  /* … behind a short word: "the", "и" lead on */
+#define COST_BREAK_INSIDE 1.5 /* … behind a word that leads on to the next */
+#define GAIN_BREAK_BEGINS 1.0 /* … before a word that begins phrases: so much less */
 #define COST_RUN_ON 4.0       /* a sentence that ends without a pause */
 #define COST_RUN_ON_COMMA 1.0 /* a comma without one */
-#define SHORT_LETTERS 3.0     /* such a short word */
 #define WORDS_OF_A_STOP 25    /* a text with fewer stops than one in so many words has no punctuation */
 #define DIGIT_LETTERS 4.0     /* what is written as a digit is said as a word */
 #define WORK_MOST 200000000.0 /* steps; above it takes seconds */
 
 static const double never = 1e300;
+
+/* Lower case, ё as е. Together they halve the errors of text without punctuation. */
+static const char *const leading_on[] = {
+    "a",    "an",   "and",  "are",   "as",    "at",   "be",   "but", "by",   "for", "from", "he",   "her",   "his",
+    "i",    "if",   "in",   "is",    "it",    "its",  "my",   "no",  "not",  "of",  "on",   "or",   "our",   "she",
+    "so",   "that", "the",  "their", "these", "they", "this", "to",  "very", "was", "we",   "were", "which", "who",
+    "with", "you",  "your", "а",     "без",   "бы",   "в",    "ваш", "для",  "до",  "ее",   "же",   "за",    "и",
+    "из",   "или",  "их",   "к",     "как",   "мой",  "на",   "над", "наш",  "не",  "ни",   "но",   "о",     "об",
+    "от",   "по",   "под",  "при",   "с",     "свой", "то",   "у",   "что",  "это",
+};
+static const char *const beginning[] = {
+    "and",  "because", "but",   "he",   "how",  "i",      "if",   "it",   "now",   "or",      "she",     "so",
+    "that", "then",    "there", "they", "we",   "well",   "what", "when", "where", "which",   "who",     "why",
+    "you",  "а",       "вы",    "где",  "если", "и",      "или",  "как",  "когда", "которая", "который", "которые",
+    "мы",   "но",      "он",    "она",  "они",  "потому", "так",  "там",  "что",   "чтобы",   "это",     "я",
+};
 
 /* ---- A word ---------------------------------------------------------------------------------- */
 
@@ -78,20 +94,54 @@ static enum cm_stop stop_of(unsigned code, enum cm_stop before)
     }
 }
 
+/* Letters in lower case, as long as there is room: what is longer stands in no table. */
+struct bare {
+    char text[24];
+    size_t length;
+};
+
+static void add_letter(struct bare *bare, unsigned code)
+{
+    code = code >= 'A' && code <= 'Z' ? code + 32 : code >= 0x410 && code <= 0x42f ? code + 32 : code;
+    code = code == 0x401 || code == 0x451 ? 0x435 : code; /* ё */
+    if (code < 0x80 && bare->length + 1 < sizeof bare->text) {
+        bare->text[bare->length++] = (char)code;
+    } else if (code < 0x800 && bare->length + 2 < sizeof bare->text) {
+        bare->text[bare->length++] = (char)(0xc0 | code >> 6);
+        bare->text[bare->length++] = (char)(0x80 | (code & 0x3f));
+    } else {
+        bare->length = sizeof bare->text - 1; /* full */
+    }
+}
+
+static int is_among(const struct bare *bare, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(list[i]) == bare->length && !memcmp(list[i], bare->text, bare->length)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 struct cm_phrase_word cm_phrase_word(const char *text, size_t bytes)
 {
     struct cm_phrase_word word = {.letters = 0, .stop = CM_STOP_NONE};
+    struct bare bare = {.length = 0};
     for (size_t at = 0, step; at < bytes; at += step) {
         unsigned code = decode(text + at, bytes - at, &step);
         int digit = code - '0' < 10u;
         if (digit || is_letter(code)) {
             word.letters += digit ? DIGIT_LETTERS : 1;
             word.stop = CM_STOP_NONE; /* "3.5", "well-known": no stop inside a word */
+            add_letter(&bare, code);
         } else {
             word.stop = stop_of(code, word.stop);
         }
     }
     word.letters += 1; /* what separates it from the next */
+    word.leads_on = is_among(&bare, leading_on, sizeof leading_on / sizeof *leading_on);
+    word.begins = is_among(&bare, beginning, sizeof beginning / sizeof *beginning);
     return word;
 }
 
@@ -124,11 +174,15 @@ static double break_cost(const struct search *search, size_t k)
         return 0;
     }
     const struct cm_phrase_word *word = &search->words[k - 1];
-    double cost = word->stop == CM_STOP_NONE && word->letters - 1 <= SHORT_LETTERS ? COST_BREAK_SHORT : 0;
-    if (search->has_stops && word->stop != CM_STOP_SENTENCE) {
-        cost += word->stop == CM_STOP_COMMA ? COST_BREAK_COMMA : COST_BREAK;
+    double cost = search->has_stops ? COST_BREAK : 0;
+    if (word->stop == CM_STOP_SENTENCE) {
+        return 0;
     }
-    return cost;
+    if (word->stop == CM_STOP_COMMA) {
+        return search->has_stops ? COST_BREAK_COMMA : 0;
+    }
+    cost += word->leads_on ? COST_BREAK_INSIDE : 0;
+    return search->words[k].begins ? cost - GAIN_BREAK_BEGINS : cost;
 }
 
 /* Of a run that should last so long in a stretch that does last so long. */

@@ -24,9 +24,12 @@ enum cm_stop {
 struct cm_phrase_word {
     double letters; /* how long it takes to say, in letters; above 0 */
     enum cm_stop stop;
+    int leads_on; /* "the", "из": hardly ever stands before a pause */
+    int begins;   /* "because", "который": what begins with it often stands behind one */
 };
 
-/* What one word of so many bytes is. Quotes and brackets around it do not count. */
+/* What one word of so many bytes is. Quotes and brackets around it do not count. English and Russian are known; of
+ * words of other languages only the length and the stop. */
 struct cm_phrase_word cm_phrase_word(const char *text, size_t bytes);
 
 /* ends[i], for each of the stretches: one past the last word in it; ends[count - 1] is word_count.

@@ -77,6 +77,19 @@ static void test_without_punctuation_lengths_decide(void **state)
           (const int[]){3870, 950, 1330}, (const size_t[]){10, 12, 16}, 3);
 }
 
+static void test_words_that_lead_on_stay_with_the_next(void **state)
+{
+    (void)state;
+    assert_true(word_of("The").leads_on && word_of("Из").leads_on && word_of("её").leads_on);
+    assert_false(word_of("house").leads_on || word_of("домой").leads_on || word_of("").leads_on);
+    assert_true(word_of("Because").begins && word_of("КОТОРЫЕ").begins && word_of("«когда").begins);
+    assert_false(word_of("house").begins || word_of("domestication-of-something").begins);
+    /* By length alone "that" would end the first stretch, and "и" the other. */
+    check("a system of representative government that would guide future generations", (const int[]){2750, 2000},
+          (const size_t[]){5, 10}, 2);
+    check("мы втянули его через люк и он упал на землю", (const int[]){1900, 1150}, (const size_t[]){5, 10}, 2);
+}
+
 static void test_noise_takes_no_words(void **state)
 {
     (void)state;
@@ -113,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_a_word),
         cmocka_unit_test(test_sentences_end_at_pauses),
         cmocka_unit_test(test_without_punctuation_lengths_decide),
+        cmocka_unit_test(test_words_that_lead_on_stay_with_the_next),
         cmocka_unit_test(test_noise_takes_no_words),
         cmocka_unit_test(test_more_stretches_than_words),
         cmocka_unit_test(test_no_text_is_too_long),
