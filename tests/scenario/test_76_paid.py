@@ -1,14 +1,18 @@
 """Calls that cost money, through the daemon: each has a row before it is sent, and nothing answered is paid twice."""
 import json
 import os
+import pathlib
+import re
+import resource
 import signal
 import sqlite3
+import subprocess
 import threading
 
 import pytest
 
 from daemon import Daemon
-from openai_server import Answer, Server, chat
+from openai_server import Answer, Server, chat, error
 from test_75_openai import KEY, example
 
 SENT, ANSWERED, UNKNOWN, REFUSED = 1, 2, 3, 4
@@ -138,14 +142,86 @@ def unfinished(daemon, jobs):
     return [job for job in jobs if daemon.job(job)["state"] in ("queued", "running")]
 
 
-def test_the_key_is_nowhere(daemon, server):
-    job = daemon.submit()
-    daemon.ended(job)
-    for pid in daemon.processes():
-        for name in ("environ", "cmdline"):
-            assert KEY.encode() not in open(f"/proc/{pid}/{name}", "rb").read()
+# ---- The key ------------------------------------------------------------------------------------
+
+def holders(daemon, name):
+    """Processes with the key in /proc/PID/name."""
+    return [pid for pid in daemon.processes() if KEY.encode() in pathlib.Path(f"/proc/{pid}/{name}").read_bytes()]
+
+
+def told(daemon, job):
+    """Whatever the daemon and its client say about a job."""
+    said = [daemon.ask(do, **fields) for do, fields in [("show", {"job": job}), ("why", {"job": job}), ("jobs", {}),
+                                                        ("status", {}), ("fsck", {})]]
+    asked = [["show", job], ["show", job, "--json"], ["why", job], ["jobs"], ["costs"], ["costs", "--json"]]
+    said += [daemon.run(*one, "--state", str(daemon.state)).stdout for one in asked]
+    return json.dumps(said, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("kind", ["file", "env"])
+def test_the_key_is_nowhere(daemon, server, kind):
+    """Not while it is used, not when the server repeats it, not in what is left."""
+    assert daemon.stop() == 0
+    if kind == "env":
+        daemon.instances["llm1"][1]["key"] = "env:CLIPMAKER_CANARY"
+        daemon.write_config()
+    daemon.start(**({"CLIPMAKER_CANARY": KEY} if kind == "env" else {}))
+
+    def slow(request):
+        reply = answer(request)
+        reply.slow = 0.7
+        return reply
+    server.script = [slow]
+    good = daemon.submit()
+    daemon.wait(lambda: server.requests, "a call")
+    assert len(daemon.processes()) >= 2 and holders(daemon, "cmdline") == []
+    assert holders(daemon, "environ") == ([daemon.process.pid] if kind == "env" else [])
+    assert daemon.ended(good)["state"] == "succeeded"
+    assert server.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+    server.otherwise = error(401, "invalid_api_key", message=f"Incorrect API key provided: {KEY}. Or is it {KEY}?",
+                             headers={"x-said": KEY})
+    held = daemon.submit()
+    assert daemon.wait_state(held, "held")["reason"] == "auth"
+    server.otherwise = Answer(f"<html>{KEY}</html>", 500)
+    again = daemon.submit()
+    daemon.wait(lambda: len(server.requests) > 4, "a try again")
+    assert KEY not in told(daemon, good) + told(daemon, held) + told(daemon, again)
     assert daemon.stop() == 0
     assert KEY not in daemon.log_text()
-    for path in daemon.state.rglob("*"):
+    assert (daemon.state / "store.sqlite").exists() and list(daemon.state.glob("jobs/*/answers/*"))
+    for path in daemon.root.rglob("*"):
         if path.is_file():
             assert KEY.encode() not in path.read_bytes(), path
+
+
+def dumps_core(folder):
+    """Whether a process that aborts leaves a core here."""
+    pid = subprocess.Popen(["sleep", "60"], cwd=folder).pid
+    os.kill(pid, signal.SIGABRT)
+    return os.WCOREDUMP(os.waitpid(pid, 0)[1])
+
+
+def test_no_core_holds_the_key(daemon, server, tmp_path, monkeypatch):
+    """Neither the daemon nor a worker leaves a core, on a machine where others do."""
+    assert daemon.stop() == 0
+    monkeypatch.chdir(tmp_path)
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    if not dumps_core(tmp_path):
+        pytest.skip("no process leaves a core on this machine")
+    daemon.start()
+    server.script = [Answer("late", slow=20)]
+    daemon.submit()
+    daemon.wait(lambda: server.requests, "a call")
+    for pid in workers(daemon, "llm"):
+        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits), limits
+        os.kill(pid, signal.SIGABRT)
+    daemon.wait(lambda: "signal 6" in daemon.log_text(), "a word about the worker's end")
+    daemon.wait(lambda: len(server.requests) > 1, "another worker")
+    os.kill(daemon.process.pid, signal.SIGABRT)
+    status = os.waitpid(daemon.process.pid, 0)[1]
+    daemon.process.returncode = -signal.SIGABRT
+    assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status)
+    assert [path for path in tmp_path.rglob("core*") if path.is_file() and path.parent != tmp_path] == []
+    assert not [path for path in tmp_path.glob("core*") if KEY.encode() in path.read_bytes()]
