@@ -173,6 +173,56 @@ def test_no_rights_holds_until_the_bot_has_them(telegram, server):
     judge(daemon, server, [job])
 
 
+class Gate:
+    """Stops the first upload in its middle until it is opened."""
+
+    def __init__(self, server):
+        self.reached, self.opened = threading.Event(), threading.Event()
+        server.watch = self
+
+    def __call__(self, phase, _):
+        if phase == "part" and not self.reached.is_set():
+            self.reached.set()
+            self.opened.wait(20)
+
+
+def test_a_cancel_in_the_middle_of_an_upload_leaves_nothing(telegram, server):
+    gate, daemon = Gate(server), telegram(LONG).start()
+    job = daemon.submit()
+    assert gate.reached.wait(20)
+    daemon.ask("cancel", job=job)
+    assert daemon.ended(job)["state"] == "cancelled"
+    gate.opened.set()
+    daemon.wait(daemon.is_idle, "the end of the upload")
+    assert not server.posts and not any(one["state"] == "confirmed" for one in effects(daemon, job).values())
+
+
+def test_a_stop_in_the_middle_of_an_upload_is_no_doubt(telegram, server):
+    gate, daemon = Gate(server), telegram(LONG).start()
+    job = daemon.submit()
+    assert gate.reached.wait(20)
+    assert daemon.stop() == 0
+    gate.opened.set()
+    assert not server.posts
+    daemon.start()
+    assert daemon.ended(job)["state"] == "succeeded"
+    judge(daemon, server, [job])
+
+
+def test_a_target_is_checked_without_posting(telegram, server):
+    daemon = telegram().start()
+    check = ("targets", "--check", "channel", "--state", str(daemon.state))
+    done = daemon.run(*check)
+    assert (done.returncode, done.stdout) == (0, "channel works\n"), done.stderr
+    server.member = {"status": "administrator", "can_post_messages": False}
+    done = daemon.run(*check)
+    assert done.returncode != 0 and "@chan: make it an administrator" in done.stderr
+    server.script = [error(401, f"Unauthorized: {TOKEN}")]
+    done = daemon.run(*check)
+    assert done.returncode != 0 and "`token`" in done.stderr and TOKEN not in done.stderr + done.stdout
+    assert not server.posts
+
+
 def test_a_group_that_moved_is_remembered(telegram, server, tmp_path):
     daemon = telegram()
     server.script = [error(400, "Bad Request: group chat was upgraded to a supergroup chat",
