@@ -5,20 +5,13 @@ CLIPMAKER_TEST_POSTS says how many posts the killing goes over. With 200: 120 ki
 doubts held by name (54 were live), none of them from a kill before the end of an upload; nothing doubled, nothing lost; 77 s.
 """
 import collections
-import itertools
-import os
 import pathlib
-import signal
-import threading
 import time
 
 import pytest
 
-from daemon import OVER
+from killer import LATE, POSTS, Killer, tend
 from telegram_server import TOKEN, Answer, Server, error, page
-
-POSTS = int(os.environ.get("CLIPMAKER_TEST_POSTS", 30))
-
 
 pytestmark = pytest.mark.plain  # the plugin by itself is what test_77_telegram.py goes through, with sanitizers, too
 LONG = "8MB"  # more than what fits between a client and a server that does not read
@@ -257,59 +250,6 @@ def test_the_token_is_nowhere(telegram, server, tmp_path):
 
 # ---- Killed at every phase ----------------------------------------------------------------------
 
-PHASES = ("head", "part", "body", "accepted", "answered")
-LATE = ("body", "accepted", "answered")
-VICTIMS = ("worker", "daemon", "both")
-
-
-def owner_of(port):
-    """The process that has the TCP connection from that local port."""
-    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].split(":")[1], 16) == port and fields[9] != "0":
-            return process_with(f"socket:[{fields[9]}]")
-    return None
-
-
-def process_with(link):
-    for folder in pathlib.Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if any(os.readlink(fd) == link for fd in (folder / "fd").iterdir()):
-                    return int(folder.name)
-            except OSError:
-                continue
-    return None
-
-
-class Killer:
-    """Every other request for a post meets the next of all (phase, victim)."""
-
-    def __init__(self, daemon):
-        self.daemon, self.turn, self.plans = daemon, 0, itertools.cycle(itertools.product(PHASES, VICTIMS))
-        self.kills, self.doubted, self.lock = collections.Counter(), [], threading.Lock()
-
-    def __call__(self, phase, handler):
-        if phase == "head":
-            self.turn += 1
-            handler.plan = next(self.plans) if self.turn % 2 else None
-        if getattr(handler, "plan", None) and handler.plan[0] == phase:
-            self.kill(handler, *handler.plan)
-
-    def kill(self, handler, phase, victim):
-        worker = owner_of(handler.client_address[1])
-        if phase == "answered":
-            time.sleep(0.02)  # the worker reads the answer, and may have told it
-        for pid in {"worker": [worker], "daemon": [self.daemon.process.pid]}.get(victim, [self.daemon.process.pid, worker]):
-            if pid:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-        with self.lock:
-            self.kills[phase, victim] += 1
-
-
 def settle(daemon, server, job, doubts):
     """Whoever is held as unconfirmed is looked for on the platform, as a person would."""
     for task in held(daemon, job):
@@ -320,29 +260,12 @@ def settle(daemon, server, job, doubts):
         daemon.ask("resolve", effect=effect["key"], **({"url": address} if address else {}))
 
 
-def tend(daemon, server, jobs, doubts, seconds):
-    """Starts the daemon whenever it is dead, and settles, until every job is over."""
-    until, left = time.monotonic() + seconds, list(jobs)
-    while left and time.monotonic() < until:
-        if daemon.process.poll() is not None:
-            assert daemon.process.returncode == -signal.SIGKILL, daemon.log_text()[-3000:]
-            daemon.start(ready=False)
-        try:
-            for job in left[:4]:
-                settle(daemon, server, job, doubts)
-            left = [job for job in left if daemon.job(job)["state"] not in OVER]
-        except (OSError, ConnectionError):
-            time.sleep(0.02)
-        time.sleep(0.05)
-    assert not left, (left, daemon.log_text()[-3000:])
-
-
 def test_killed_at_every_phase_nothing_is_doubled_or_lost(telegram, server):
     daemon = telegram(LONG, backoff_base="10ms", backoff_max="50ms").start()
     jobs = [daemon.submit() for _ in range(POSTS // 2)]
     killer, doubts, begun = Killer(daemon), collections.Counter(), time.monotonic()
     server.watch = killer
-    tend(daemon, server, jobs, doubts, 60 + POSTS * 2)
+    tend(daemon, jobs, 60 + POSTS * 2, lambda job: settle(daemon, server, job, doubts))
     server.watch = None
     daemon.wait(lambda: daemon.process.poll() is None or daemon.start(), "a daemon that lives")
     judge(daemon, server, jobs)
