@@ -19,7 +19,7 @@ class Answer:
     """What comes back: status, body (anything but text and bytes becomes JSON), headers; and what goes wrong.
 
     lost: "before" the request is read, "during" its body (half of it is read), "after" it, or "inside" the answer.
-    early: the answer comes before the body is read; the rest of the body is thrown away.
+    early: the answer comes before the body is read; the rest is thrown away, or, with lost="after", reset.
     slow: seconds before the answer; chopped: the body comes in pieces of so many bytes, 10 ms apart.
     """
 
@@ -111,10 +111,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_early(self, length):
         answer = self.server.fake.next(None)
         self.send(answer)
+        if answer.lost == "after":
+            return self.cut()
         while length > 0:
             piece = self.rfile.read(min(length, 1 << 16))
             length -= len(piece) or length
         self.close_connection = True
+        return None
 
     def chunks(self):
         body = b""

@@ -206,6 +206,14 @@ def test_a_refusal_in_the_middle_of_an_upload(server, tmp_path):
     assert not done.said("sending")
 
 
+def test_a_refusal_and_a_reset_in_the_middle_of_an_upload(server, tmp_path):
+    """Whether the answer is read before the connection is seen to be gone is a matter of luck; both are safe."""
+    server.script = [page(413, early=True, lost="after")]
+    done = ask(server, tmp_path, clip={"size": 40 * MB})
+    assert (done.verdict, done.reason) in {("cannot", "too_large"), ("again", "network")}, done.words
+    assert not done.said("sending") and not server.posts
+
+
 def test_an_error_page_in_the_middle_of_an_upload(server, tmp_path):
     server.script = [page(502, early=True)]
     done = ask(server, tmp_path, clip={"size": 40 * MB})
