@@ -13,14 +13,14 @@
 
 #define TOLERANCE_MS 1000 /* recognisers count a little past the edges of what they were given */
 #define PHRASE_WORDS_MAX 12
+#define FASTEST_MS_PER_LETTER 30  /* twice as fast as the fastest speak */
 #define FAR_MS 1000000000000000LL /* times that a plugin may name without our sums overflowing */
 
 /*
  * What recognisers say when nobody speaks, learned from the subtitles they were trained on. Lower
- * case, without punctuation. A phrase is dropped only where no speech was measured.
+ * case, without punctuation. Credits of subtitles nobody ever says.
  */
-static const char *const made_up[] = {
-    "продолжение следует",
+static const char *const credits[] = {
     "субтитры сделал dimatorzok",
     "субтитры создавал dimatorzok",
     "субтитры делал dimatorzok",
@@ -29,9 +29,17 @@ static const char *const made_up[] = {
     "редактор субтитров а семкин корректор а егорова",
     "редактор субтитров а синецкая корректор а егорова",
     "корректор а егорова",
+    "спасибо за субтитры алексею дубровскому",
+    "subtitles by the amara org community",
+    "transcription by castingwords",
+};
+
+/* These people say, too: dropped only where no speech was measured, or, when it is all that was heard,
+ * too little to hold it. */
+static const char *const goodbyes[] = {
+    "продолжение следует",
     "спасибо за просмотр",
     "спасибо за внимание",
-    "спасибо за субтитры алексею дубровскому",
     "подписывайтесь на канал",
     "подписывайтесь на мой канал",
     "подпишись на канал",
@@ -51,8 +59,6 @@ static const char *const made_up[] = {
     "dont forget to like and subscribe",
     "see you next time",
     "see you in the next video",
-    "subtitles by the amara org community",
-    "transcription by castingwords",
     "bye",
     "bye bye",
     "you",
@@ -317,32 +323,50 @@ static void add_bare(struct cm_text *phrase, const char *text)
     }
 }
 
-static int is_made_up(const char *phrase)
+static int is_in(const char *const *list, size_t count, const char *phrase)
 {
     size_t bytes = strlen(phrase);
     while (bytes > 0 && phrase[bytes - 1] == ' ') {
         bytes--;
     }
-    for (size_t i = 0; i < sizeof made_up / sizeof *made_up; i++) {
-        if (strlen(made_up[i]) == bytes && !strncmp(made_up[i], phrase, bytes)) {
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(list[i]) == bytes && !strncmp(list[i], phrase, bytes)) {
             return 1;
         }
     }
     return 0;
 }
 
-/* How many words from `first` are a made-up phrase with no speech under any of them; 0: none. */
+static int64_t count_letters(const char *phrase)
+{
+    int64_t count = 0;
+    for (; *phrase; phrase++) {
+        count += *phrase != ' ' && ((unsigned char)*phrase & 0xc0) != 0x80;
+    }
+    return count;
+}
+
+/* A phrase that a recogniser makes up, with so much measured speech under it; `alone`: nothing else was heard. */
+static int is_made_up(const char *phrase, int64_t speech_ms, int alone)
+{
+    int64_t least_ms = alone ? count_letters(phrase) * FASTEST_MS_PER_LETTER : 1;
+    if (is_in(credits, sizeof credits / sizeof *credits, phrase)) {
+        return 1;
+    }
+    return speech_ms < least_ms && is_in(goodbyes, sizeof goodbyes / sizeof *goodbyes, phrase);
+}
+
+/* How many words from `first` are a made-up phrase; 0: none. */
 static size_t made_up_from(const struct cm_lay *lay, size_t first)
 {
     struct cm_text phrase = {0};
     size_t longest = 0;
+    int64_t speech_ms = 0;
     for (size_t i = first; i < lay->count && i - first < PHRASE_WORDS_MAX; i++) {
         const struct cm_lay_word *word = &lay->words[i];
-        if (speech_under(lay, word->start_ms, word->end_ms) > 0) {
-            break;
-        }
+        speech_ms += speech_under(lay, word->start_ms, word->end_ms);
         add_bare(&phrase, word->text);
-        if (phrase.bytes && is_made_up(phrase.bytes)) {
+        if (phrase.bytes && is_made_up(phrase.bytes, speech_ms, first == 0 && i + 1 == lay->count)) {
             longest = i - first + 1;
         }
     }

@@ -77,7 +77,7 @@ def daemons(tmp_path):
             daemon.wait(lambda one=daemon: not one.processes(), "the end of every process", 10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def contracts():
     """contracts(NAME) holds requests and answers to NAME.openapi.json; contract.py tells how. Skips without it."""
     from contract import Contracts

@@ -43,11 +43,11 @@ def transcript_in(folder):
 MOMENTS = {"moments": [{"first": 0, "last": 1, "reason": "a confession", "hook": "Nobody tells you this"}]}
 
 
-def ask(server, tmp_path, plugin="llm_openai", folder="attempt", **more):
+def ask(server, tmp_path, plugin="llm_openai", folder="attempt", task="moment_selection", inputs=(), **more):
     options = {"url": server.url, "key": KEY, "model": "test-model", "timeout": "5s", **more.pop("options", {})}
     from conftest import STAGE
-    return call(tmp_path / folder, plugin, "llm", "answer", options, ask="moment_selection",
-                inputs=transcript_in(tmp_path / "inputs"), prompts=str(STAGE / "share/clipmaker/prompts"),
+    return call(tmp_path / folder, plugin, "llm", "answer", options, ask=task,
+                inputs=transcript_in(tmp_path / "inputs") + list(inputs), prompts=str(STAGE / "share/clipmaker/prompts"),
                 params={"language": "en", "min_ms": 3000, "max_ms": 60000, "clips": 1}, **more)
 
 
@@ -435,6 +435,19 @@ def test_whisper_sure_of_silence_is_believed(server, tmp_path):
     server.script = [Answer({**VERBOSE, "words": None, "segments": SEGMENTS + [made_up]})]
     words = hear(server, tmp_path).artifact(tmp_path / "attempt", "words")["words"]
     assert [one["t"] for one in words] == ["Hello,", "there.", "General", "Kenobi!"]
+
+
+@pytest.mark.parametrize("plugin", ["stt_openai", "stt_cloudru"])
+@pytest.mark.parametrize("said", ["Продолжение следует...", "Субтитры сделал DimaTorzok"])
+def test_what_is_said_when_nobody_speaks_is_dropped(server, tmp_path, plugin, said):
+    """The recogniser is sure of it, and only what was measured says otherwise."""
+    made_up = {"id": 2, "start": 20, "end": 24, "text": " " + said, "avg_logprob": -0.1, "no_speech_prob": 0.1}
+    server.script = [Answer({**VERBOSE, "words": None, "segments": SEGMENTS + [made_up]}), Answer({"text": said})]
+    words = hear(server, tmp_path, plugin, length_ms=30000).artifact(tmp_path / "attempt", "words")["words"]
+    assert [one["t"] for one in words] == ["Hello,", "there.", "General", "Kenobi!"]
+    alone = hear(server, tmp_path, plugin, folder="alone", speech=((12000, 12300),), length_ms=30000, recalled={
+        "|times whisper-x": "none"})
+    assert alone.verdict == "ok" and alone.artifact(tmp_path / "alone", "words")["words"] == []
 
 
 def test_a_hole_is_noticed_and_asked_again_not_read_from_the_disk(server, tmp_path):

@@ -8,6 +8,8 @@ from openai_server import Answer, Server, chat, error
 from scripted import Request
 from test_75_openai import KEY, SEGMENTS, VERBOSE, ask, call, example, hear, moments_of
 
+pytestmark = pytest.mark.plain  # what is sent is the same under sanitizers, and test_75 has all of it there
+
 
 @pytest.fixture
 def server():
@@ -74,6 +76,26 @@ def test_questions(contracts, server, tmp_path, plugin):
             done = ask(server, tmp_path, plugin, folder=f"a{number}", options={"url": url, **options})
             assert done.verdict == "ok", done.words
     assert len(server.requests) >= len(CHAT_OPTIONS)
+
+
+def as_input(path, role, key, value):
+    path.write_text(json.dumps(value))
+    return {"role": role, "key": key, "path": str(path), "facts": {}}
+
+
+def test_every_kind_of_question(contracts, server, tmp_path):
+    """Each has a schema of its own, and the contract wants all of them whole."""
+    server.otherwise = right_answer
+    moment = as_input(tmp_path / "moment.json", "moment", "01", {
+        "first": 0, "last": 1, "start_ms": 0, "end_ms": 11000, "reason": "a confession", "score": {"total": 50}})
+    with contracts("openai").before(server.url) as url:
+        first = ask(server, tmp_path, options={"url": url})
+        found = as_input(tmp_path / "found.json", "candidates", "01", first.artifact(tmp_path / "attempt", "candidates"))
+        for task, given in (("virality_scoring", found), ("title_generation", moment), ("cta_suggestion", moment)):
+            done = ask(server, tmp_path, folder=task, task=task, inputs=[given], options={"url": url})
+            assert done.verdict in ("ok", "cannot"), done.words
+    names = [one.json["response_format"]["json_schema"]["name"] for one in server.requests]
+    assert sorted(set(names)) == ["cta_suggestion", "moment_selection", "title_generation", "virality_scoring"]
 
 
 def test_the_ways_down_to_a_plain_answer(contracts, server, tmp_path):

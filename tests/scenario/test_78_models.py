@@ -92,6 +92,7 @@ def test_a_server_that_is_not_there_gets_one_line(checked):
     assert len(done.warnings) == 1 and "cannot be reached" in done.warnings[0], done.stderr
 
 
+@pytest.mark.plain
 def test_silent_servers_are_waited_for_side_by_side(checked, server):
     server.otherwise = Answer("late", slow=12)
     done = checked(**{f"n{number}": ("llm_openai", "a") for number in range(4)})

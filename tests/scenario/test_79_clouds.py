@@ -54,6 +54,7 @@ def in_seconds(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("headers, least_ms, most_ms, next_one", [
     ({"Retry-After": "1"}, 1000, 1000, "llm1"),
     ({"retry-after-ms": "300"}, 300, 300, "llm1"),

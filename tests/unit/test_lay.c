@@ -135,6 +135,33 @@ static void test_made_up_words_are_dropped(void **state)
     cm_lay_free(&lay);
 }
 
+/* Text without times lies on speech wherever it belongs: what was measured then only tells how much there is. */
+static void test_made_up_text_without_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t speech_ms;
+        size_t kept;
+    } cases[] = {
+        {"Продолжение следует...", 300, 0},
+        {"Продолжение следует...", 1500, 2}, /* long enough to have been said */
+        {"Thank you.", 300, 2},
+        {"Субтитры сделал DimaTorzok", 9000, 0},
+        {"Много слов, а потом конец. Субтитры создавал DimaTorzok", 9000, 5},
+        {"пока", 9000, 1},
+        {"Увидеть вас пока", 90, 3}, /* in a sentence a word may be as short as it likes */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cm_interval spoken = {sizeof spoken, 1000, 1000 + cases[i].speech_ms, -20};
+        struct cm_lay lay = {.start_ms = 0, .end_ms = 10000, .speech = &spoken, .speech_count = 1};
+        cm_lay_text(&lay, cases[i].text, -1, -1, -1, -1);
+        cm_lay_finish(&lay);
+        assert_int_equal(lay.count, cases[i].kept);
+        cm_lay_free(&lay);
+    }
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -152,9 +179,13 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_over_speech),          cmocka_unit_test(test_no_word_spans_a_pause),
-        cmocka_unit_test(test_segment_has_its_span),      cmocka_unit_test(test_words_are_made_to_agree),
-        cmocka_unit_test(test_made_up_words_are_dropped), cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_text_over_speech),
+        cmocka_unit_test(test_no_word_spans_a_pause),
+        cmocka_unit_test(test_segment_has_its_span),
+        cmocka_unit_test(test_words_are_made_to_agree),
+        cmocka_unit_test(test_made_up_words_are_dropped),
+        cmocka_unit_test(test_made_up_text_without_times),
+        cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
