@@ -199,7 +199,7 @@ def test_an_account_waits_as_a_whole(daemons):
     shop(daemon, ("one", "two"), limit=1)
     daemon.write_config()
     daemon.start()
-    flooded = daemon.submit("post=flood:900ms,ok", params={"clips": 1, "targets": ["one"]})
+    flooded = daemon.submit("post=flood:4s,ok", params={"clips": 1, "targets": ["one"]})
     daemon.wait_act("end again", job=flooded)
     other = daemon.submit("ok", params={"clips": 1, "targets": ["two"]})
     free = daemon.submit("ok", params={"clips": 1, "targets": ["pub"]})
@@ -209,14 +209,14 @@ def test_an_account_waits_as_a_whole(daemons):
     def post(job):
         return sorted((one for one in daemon.show(job)["attempts"] if one["step"] == "post"), key=lambda one: one["fence"])
     first = post(flooded)[0]
-    assert (first["reason"], first["scope"], first["delay_ms"]) == ("rate", "account", 900)
-    assert post(other)[0]["started_ms"] - first["ended_ms"] >= 900 - 5
-    assert post(free)[0]["started_ms"] - first["ended_ms"] < 900
+    assert (first["reason"], first["scope"], first["delay_ms"]) == ("rate", "account", 4000)
+    assert post(other)[0]["started_ms"] - first["ended_ms"] >= 4000 - 5
+    assert post(free)[0]["started_ms"] - first["ended_ms"] < 4000
     assert {task["tries"] for task in daemon.tasks(flooded, "post")} == {0}
 
 
 def test_the_breaker_of_an_account(daemons):
-    daemon = daemons(chunks=1, slots=6, failures=2, rest="1500ms", backoff_max="50ms")
+    daemon = daemons(chunks=1, slots=6, failures=2, rest="5s", backoff_max="50ms")
     shop(daemon, ("one", "two"), limit=1)
     daemon.write_config()
     daemon.start()
