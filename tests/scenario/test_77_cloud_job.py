@@ -87,6 +87,7 @@ def test_english_heard_by_a_real_recogniser(sample_en, recogniser, tmp_path):
     assert clips.word_errors(film.with_suffix(".tsv"), clips.artifact(done.dir, "transcript"), tmp_path) <= 20
 
 
+@pytest.mark.plain
 def test_russian_heard_by_one_that_gives_text_only(sample_ru, tmp_path):
     """stt_cloudru, where no times come at all: the words are laid over the speech that was measured."""
     film, editor = beginning("cloud-ru.mp4", sample_ru, 25), Editor()

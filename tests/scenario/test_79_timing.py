@@ -20,6 +20,7 @@ def check(film, words, lines, language):
         assert one.median_ms <= timing.LIMIT_MS, gives
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_samples_are_in_time(language, request):
     film = request.getfixturevalue(f"sample_{language}")
