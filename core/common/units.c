@@ -358,3 +358,14 @@ void cm_uuid7(char out[37])
     }
     *to = '\0';
 }
+
+char *cm_show_time(int64_t utc_ms)
+{
+    time_t seconds = (time_t)(utc_ms / 1000);
+    struct tm parts;
+    char text[40] = "";
+    if (utc_ms > 0 && localtime_r(&seconds, &parts)) {
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+    }
+    return cm_strdup(text);
+}

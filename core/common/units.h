@@ -17,6 +17,7 @@ int cm_parse_int(const char *text, int64_t *value, char **error);
 int cm_parse_real(const char *text, double *value, char **error); /* independent of the locale */
 int cm_parse_bool(const char *text, int *value, char **error);    /* true/false, yes/no, on/off */
 char *cm_show_duration(int64_t ms);                               /* "1h30m", malloc'd */
+char *cm_show_time(int64_t utc_ms);                               /* "2026-12-01 18:00:00", local, malloc'd; "" for 0 */
 char *cm_show_size(int64_t bytes);                                /* "4.0 GiB", malloc'd */
 int64_t cm_utc_ms(void);
 int64_t cm_boot_ms(void);    /* CLOCK_BOOTTIME */

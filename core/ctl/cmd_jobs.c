@@ -17,7 +17,6 @@
 #include "core/ctl/money.h"
 #include "core/ctl/offline.h"
 #include "core/ctl/progress.h"
-#include "core/ctl/when.h"
 
 #define WATCH_POLL_MS 60000
 
@@ -50,7 +49,7 @@ static char *state_text(struct json_object *job)
     if (cm_json_flag(job, "held", 0) || !due_ms) {
         return cm_json_flag(job, "held", 0) ? cm_format("%s, %s", state, cm_state_words("held")) : cm_strdup(state);
     }
-    char *due = cm_when_show(due_ms), *text = cm_format(_("due at %s"), due);
+    char *due = cm_show_time(due_ms), *text = cm_format(_("due at %s"), due);
     free(due);
     return text;
 }
@@ -63,7 +62,7 @@ static void print_jobs(struct json_object *jobs)
     cm_grid_add(&grid, (const char *[]){_("JOB"), _("STATE"), _("DONE"), _("OWNER"), _("CREATED"), _("SOURCE")});
     for (size_t i = 0; jobs && i < json_object_array_length(jobs); i++) {
         struct json_object *job = json_object_array_get_idx(jobs, i);
-        char *state = state_text(job), *created = cm_when_show(cm_json_int(job, "created_ms", 0));
+        char *state = state_text(job), *created = cm_show_time(cm_json_int(job, "created_ms", 0));
         double progress = cm_json_real(job, "progress", -1); /* an offline job has none */
         char *done = progress < 0 ? cm_strdup("") : cm_format("%3.0f%%", progress * 100);
         cm_grid_add(&grid, (const char *[]){cm_json_text(job, "id", ""), state, done, cm_json_text(job, "owner", ""),
@@ -257,7 +256,7 @@ static void print_shown(struct json_object *shown)
                                                  {"url", N_("URL")}, {"post_id", N_("POST")},    {NULL, NULL}};
     struct json_object *job = cm_json_object(shown, "job");
     if (job) {
-        char *state = state_text(job), *created = cm_when_show(cm_json_int(job, "created_ms", 0));
+        char *state = state_text(job), *created = cm_show_time(cm_json_int(job, "created_ms", 0));
         char *source = cm_ctl_clean(cm_json_text(job, "source", ""));
         printf("%s  %s  %s\n%s\n", cm_json_text(job, "id", ""), state, created, source);
         if (*cm_json_text(job, "words", "")) {

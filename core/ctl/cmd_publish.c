@@ -19,7 +19,7 @@
 struct publishing {
     struct cm_where where;
     struct cm_texts targets;
-    const char *at, *title, *text, *owner, *priority;
+    const char *at, *title, *text, *owner, *priority, *strategy;
     int again, wait, json;
     char *clip; /* "JOB/RANK", or an absolute path */
     int64_t at_ms;
@@ -68,6 +68,7 @@ static struct json_object *request_for(const struct publishing *publishing, cons
     add_text(request, "title", publishing->title);
     add_text(request, "text", publishing->text);
     add_text(request, "owner", publishing->owner);
+    add_text(request, "strategy", publishing->strategy);
     json_object_object_add(request, "at_ms", json_object_new_int64(publishing->at_ms));
     json_object_object_add(request, "again", json_object_new_boolean(publishing->again));
     return request;
@@ -95,7 +96,7 @@ static int order_one(const struct publishing *publishing, const char *target, st
 
 static void say_when(const struct publishing *publishing, struct json_object *one)
 {
-    char *when = cm_when_show(publishing->at_ms);
+    char *when = cm_show_time(publishing->at_ms);
     if (cm_json_flag(one, "existing", 0)) {
         cm_ctl_note(_("%s has this post already; nothing new was made"), cm_json_text(one, "job", ""));
     } else if (publishing->at_ms) {
@@ -141,7 +142,7 @@ static int carry_out(const struct publishing *publishing)
 
 int cm_ctl_publish(const struct cm_command *self, int argc, char **argv)
 {
-    struct publishing publishing = {.title = "", .text = "", .owner = ""};
+    struct publishing publishing = {.title = "", .text = "", .owner = "", .strategy = ""};
     const struct cm_flag flags[] = {
         {'t', "to", "NAME", N_("publish there; may be given several times"), NULL, NULL, &publishing.targets},
         {'a', "at", "TIME", N_("not before \"2026-12-01 18:00\", \"tomorrow 10:00\", \"18:00\", \"+2h\""), NULL,
@@ -151,6 +152,8 @@ int cm_ctl_publish(const struct cm_command *self, int argc, char **argv)
         {0, "again", NULL, N_("a second post of a clip that this target has or had"), &publishing.again, NULL, NULL},
         {0, "owner", "NAME", N_("whose job it is; without it whose the clip is"), NULL, &publishing.owner, NULL},
         {0, "priority", "N", N_("-100 to 100, higher sooner"), NULL, &publishing.priority, NULL},
+        {0, "strategy", "ru|global", N_("where its data may go; without it as for the job that made it"), NULL,
+         &publishing.strategy, NULL},
         {'w', "wait", NULL, N_("follow it until it is out"), &publishing.wait, NULL, NULL},
         {'j', "json", NULL, N_("print JSON"), &publishing.json, NULL, NULL},
         CM_WHERE_FLAGS(publishing.where),

@@ -134,7 +134,7 @@ int cm_when_parse(const char *text, int64_t now_ms, int64_t *utc_ms, char **erro
     }
     at_ms = *text == '+' ? now_ms + length_ms : at_ms;
     if (at_ms < now_ms || at_ms > now_ms + FURTHEST_MS) {
-        char *shown = cm_when_show(at_ms);
+        char *shown = cm_show_time(at_ms);
         *error = at_ms < now_ms ? cm_format(_("%s is over already"), shown)
                                 : cm_format(_("%s is more than ten years away"), shown);
         free(shown);
@@ -142,15 +142,4 @@ int cm_when_parse(const char *text, int64_t now_ms, int64_t *utc_ms, char **erro
     }
     *utc_ms = at_ms;
     return 0;
-}
-
-char *cm_when_show(int64_t utc_ms)
-{
-    time_t seconds = (time_t)(utc_ms / 1000);
-    struct tm parts;
-    char text[40] = "";
-    if (utc_ms > 0 && localtime_r(&seconds, &parts)) {
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-    }
-    return cm_strdup(text);
 }

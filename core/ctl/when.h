@@ -12,7 +12,5 @@
  * skip, or one that is over at `now_ms`.
  */
 int cm_when_parse(const char *text, int64_t now_ms, int64_t *utc_ms, char **error);
-/* "2026-12-01 18:00:00", local; malloc'd. "" for 0. */
-char *cm_when_show(int64_t utc_ms);
 
 #endif

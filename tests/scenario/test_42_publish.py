@@ -111,7 +111,8 @@ def test_a_post_waits_for_its_time_and_outlives_the_daemon(make):
     far = publish(daemon, f"{origin}/2", "--to", "pub", "--at", "+26h")
     daemon.wait(lambda: daemon.job(job)["publish_at_ms"], "the schedule")
     assert abs(daemon.job(job)["publish_at_ms"] / 1000 - due) < 2
-    assert "is due" in daemon.ask("why", job=job)["words"]
+    assert f"at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(daemon.job(job)['publish_at_ms'] / 1000))}" in \
+        daemon.ask("why", job=job)["words"]
     assert "due at 20" in daemon.run("jobs", "--state", str(daemon.state)).stdout
     daemon.kill()
     daemon.start()
@@ -151,8 +152,8 @@ def test_targets_and_whether_they_work(make, tmp_path):
     daemon = make(chunks=1)
     daemon.instance("small", "fake_publish", platform=str(daemon.platform), max_clip="50MB", max_clip_length="3m",
                     account="shop")
-    daemon.instance("sick", "fake_publish", platform=str(daemon.platform), script="auth")
-    daemon.instance("dying", "fake_publish", platform=str(daemon.platform), script="crash")
+    daemon.instance("sick", "fake_publish", platform=str(daemon.platform), script="check=auth")
+    daemon.instance("dying", "fake_publish", platform=str(daemon.platform), script="check=crash")
     daemon.write_config()
     daemon.start()
     state = ["--state", str(daemon.state)]
@@ -257,6 +258,23 @@ def test_what_is_too_long_is_not_made_smaller(make):
     assert daemon.ended(job)["reason"] == "too_large"
     attempts, own = posted(daemon, job)
     assert attempts == [("publish", "cannot")] and not own
+    daemon.assert_after()
+
+
+def test_a_daemon_dies_while_a_clip_is_made_to_fit(make):
+    daemon = make(chunks=1)
+    daemon.instance("small", "fake_publish", platform=str(daemon.platform), max_clip="300")
+    daemon.write_config()
+    daemon.start()
+    job = daemon.submit("render/01+9x16+small=hang,ok", params={"clips": 1, "targets": ["small"]})
+    daemon.wait_act("begin hang", stage="render", step="post")
+    assert "making the clip smaller" in daemon.ask("why", job=job)["words"]
+    daemon.kill()
+    daemon.start()
+    assert daemon.ended(job)["state"] == "succeeded"
+    attempts, own = posted(daemon, job)
+    assert attempts == [("fit", "lost"), ("fit", "ok"), ("publish", "ok")] and len(own) == 1
+    assert len(daemon.posts()) == 1
     daemon.assert_after()
 
 

@@ -693,6 +693,41 @@ static void test_commit_then_act(void **state)
     free_scene(scene);
 }
 
+static struct cm_action *submit_from(struct scene *scene, const char *id, const char *source)
+{
+    struct cm_submit submit = {id, "me", id, "default", source, "{}", 0, 7};
+    cm_engine_submit(scene->engine, scene->now, &submit);
+    pump(scene);
+    return take(scene, CM_ACTION_SUBMITTED, NULL);
+}
+
+/* However many posts wait for their time, there is room for videos; and the other way round. */
+static void test_posts_do_not_count_as_jobs(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene(); /* max_jobs 2 */
+    static const struct {
+        const char *id, *source;
+        int ok;
+    } jobs[] = {
+        {JOB "1", CM_POST_SOURCE "a/01", 1},
+        {JOB "2", CM_POST_SOURCE "a/02", 1},
+        {JOB "3", CM_POST_SOURCE "a/03", 1},
+        {JOB "4", "/v.mp4", 1},
+        {JOB "5", "/w.mp4", 1},
+        {JOB "6", "/x.mp4", 0},
+        {JOB "7", CM_POST_SOURCE "a/04", 1},
+    };
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        struct cm_action *answer = submit_from(scene, jobs[i].id, jobs[i].source);
+        assert_int_equal(answer->ok, jobs[i].ok);
+        cm_action_free(answer);
+    }
+    assert_int_equal(cm_engine_job_count(scene->engine), 6);
+    assert_int_equal(cm_engine_video_count(scene->engine), 2);
+    free_scene(scene);
+}
+
 /* ---- Clips that are too large ---------------------------------------------------------------- */
 
 static const char to_small[] = "{\"language\":\"en\",\"formats\":[\"9:16\"],\"targets\":[\"small\"]}";
@@ -884,6 +919,7 @@ int main(void)
         cmocka_unit_test(test_instance_goes_and_comes),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_commit_then_act),
+        cmocka_unit_test(test_posts_do_not_count_as_jobs),
         cmocka_unit_test(test_a_large_clip_is_made_to_fit),
         cmocka_unit_test(test_what_fits_or_is_too_long_is_left_alone),
         cmocka_unit_test(test_a_refusal_is_learned_from_once),

@@ -182,10 +182,12 @@ static void answer_existing(struct errand *errand)
     }
 }
 
-static char *no_room_words(struct cm_daemon *daemon)
+static char *no_room_words(struct cm_daemon *daemon, const struct cm_order *order)
 {
     int64_t max = daemon->config->settings.max_jobs;
-    if (max && (int64_t)cm_engine_job_count(daemon->engine) >= max) {
+    int counts = max && !cm_starts_with(order->source, CM_POST_SOURCE);
+    if (counts && (int64_t)cm_engine_job_count(daemon->engine) >= max &&
+        (int64_t)cm_engine_video_count(daemon->engine) >= max) {
         return cm_format(_("%lld jobs are unfinished and max_jobs allows no more; try again later"), (long long)max);
     }
     /* A private daemon has one job, and rather holds it until there is room. */
@@ -195,7 +197,7 @@ static char *no_room_words(struct cm_daemon *daemon)
 static void submit_to_engine(struct errand *errand)
 {
     struct cm_daemon *daemon = errand->daemon;
-    char *words = no_room_words(daemon);
+    char *words = no_room_words(daemon, &errand->order);
     if (words) {
         refuse(errand, EX_TEMPFAIL, words);
         return;

@@ -19,6 +19,7 @@
 #include "core/daemon/config/config.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/control/views.h"
+#include "core/daemon/engine/engine.h"
 #include "core/daemon/engine/pipeline.h"
 #include "core/daemon/store/row_json.h"
 
@@ -33,6 +34,7 @@ struct post {
     struct json_object *request, *clip, *facts;
     const char *target;
     const struct cm_artifact_row *artifact; /* of the view */
+    char *strategy;                         /* or "": as the configuration says */
     char *name;                             /* "JOB/01/9:16", or the path */
     int *status;
 };
@@ -278,6 +280,20 @@ static char *take_time(const struct post *post, int64_t *at_ms)
     return NULL;
 }
 
+/* Where its data may go: as asked, else as for the job that made it, else as the configuration says. */
+static char *take_strategy(struct post *post)
+{
+    const char *job = post->view ? post->view->job->params : "{}";
+    struct json_object *theirs = cm_json_parse(job, strlen(job), NULL);
+    const char *asked = cm_json_text(post->request, "strategy", "");
+    post->strategy = cm_strdup(*asked ? asked : theirs ? cm_json_text(theirs, "strategy", "") : "");
+    json_object_put(theirs);
+    if (!*post->strategy || !strcmp(post->strategy, "ru") || !strcmp(post->strategy, "global")) {
+        return NULL;
+    }
+    return refuse(post, EX_USAGE, cm_format(_("strategy \"%.40s\": must be ru or global"), post->strategy));
+}
+
 static char *check_target(struct post *post)
 {
     const struct cm_plugin_use *use = cm_config_use(post->config, post->target);
@@ -296,6 +312,9 @@ static char *params_of(const struct post *post, int64_t at_ms)
     json_object_object_add(params, "targets", targets);
     json_object_object_add(params, "publish_at_ms", json_object_new_int64(at_ms));
     json_object_object_add(params, "clip", json_object_get(post->clip));
+    if (*post->strategy) {
+        json_object_object_add(params, "strategy", json_object_new_string(post->strategy));
+    }
     char *text =
         cm_strdup(json_object_to_json_string_ext(params, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(params);
@@ -324,7 +343,7 @@ static void fill_order(const struct post *post, int64_t at_ms, struct cm_order *
         .owner = cm_strdup(*owner ? owner : theirs),
         .request_key = key_of(post),
         .pipeline = cm_strdup(CM_POST_PIPELINE),
-        .source = *post->name == '/' ? cm_strdup(post->name) : cm_format("clip:%s", post->name),
+        .source = cm_format(CM_POST_SOURCE "%s", post->name),
         .params = params_of(post, at_ms),
         .priority = cm_json_int(post->request, "priority", 0),
     };
@@ -344,12 +363,14 @@ char *cm_post_check(const struct cm_config *config, const struct cm_view *view, 
     error = error ? error : take_time(&post, &at_ms);
     error = error ? error : cm_intake_sender(request, status);
     error = error ? error : view ? take_from_job(&post, clip) : take_from_folder(&post, clip);
+    error = error ? error : take_strategy(&post);
     error = error ? error : take_words(&post, "title", TITLE_MAX_BYTES);
     error = error ? error : take_words(&post, "text", TEXT_MAX_BYTES);
     if (!error) {
         fill_order(&post, at_ms, order);
     }
     json_object_put(post.clip);
+    free(post.strategy);
     free(post.name);
     return error;
 }

@@ -296,6 +296,16 @@ size_t cm_engine_running(const struct cm_engine *engine)
     return cm_sched_running(engine->sched);
 }
 
+size_t cm_engine_video_count(const struct cm_engine *engine)
+{
+    size_t posts = 0;
+    for (size_t i = 0; i < engine->jobs.room; i++) {
+        const struct cm_job *job = engine->jobs.entries[i].value;
+        posts += job && !cm_job_is_over(job->row->state) && cm_starts_with(job->row->source, CM_POST_SOURCE);
+    }
+    return engine->open_jobs - posts;
+}
+
 size_t cm_engine_job_count(const struct cm_engine *engine)
 {
     return engine->open_jobs;

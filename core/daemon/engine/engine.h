@@ -45,7 +45,7 @@ struct cm_engine_config {
     const char *boot; /* id of this daemon run */
     uint64_t seed;
     int slots;    /* attempts at once over all instances whose work is done here */
-    int max_jobs; /* unfinished jobs accepted; 0: no limit */
+    int max_jobs; /* unfinished jobs accepted, but for those of CM_POST_SOURCE; 0: no limit */
     const struct cm_instance *instances;
     size_t instance_count;
     struct cm_pipeline *const *pipelines; /* by name; the current versions */
@@ -74,6 +74,9 @@ char *cm_submit_hash(const char *source, const char *params, const char *pipelin
 /* Name of the note ("task JOB/STEP/ITEM") in which the keys that a task made are kept. Not the
  * plugin's: leave it out of what a worker is given as `saved`. */
 #define CM_NOTE_CHILDREN "cm:children"
+
+/* What the source of a job begins with that only posts a clip: it is little work, and may wait long for its time. */
+#define CM_POST_SOURCE "clip:"
 
 /* What a publish task does before it publishes, when its clip is too large for the target: a render instance makes a
  * smaller one, of at most cm_start.max_bytes, from the inputs of the clip. */
@@ -203,6 +206,8 @@ enum cm_breaker_state cm_engine_breaker(const struct cm_engine *engine, struct c
                                         int of_account, int64_t *until_ms);
 size_t cm_engine_running(const struct cm_engine *engine);
 size_t cm_engine_job_count(const struct cm_engine *engine);
+/* Those that max_jobs counts. */
+size_t cm_engine_video_count(const struct cm_engine *engine);
 
 /* Sets to hand to the store, in order; the caller owns them. Returns how many, 0 for none. */
 size_t cm_engine_take_sets(struct cm_engine *engine, struct cm_change_set **sets, size_t room);

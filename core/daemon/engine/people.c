@@ -138,6 +138,14 @@ static void begin_job(struct cm_engine *engine, struct cm_now now, const struct 
     cm_turn_end(&turn);
 }
 
+/* The dear count is made only where the cheap one leaves a doubt. */
+static int is_full(const struct cm_engine *engine, const struct cm_submit *submit)
+{
+    size_t most = engine->max_jobs > 0 ? (size_t)engine->max_jobs : SIZE_MAX;
+    return engine->open_jobs >= most && !cm_starts_with(submit->source, CM_POST_SOURCE) &&
+           cm_engine_video_count(engine) >= most;
+}
+
 void cm_engine_submit(struct cm_engine *engine, struct cm_now now, const struct cm_submit *submit)
 {
     const struct cm_job *existing = find_request(engine, submit);
@@ -150,7 +158,7 @@ void cm_engine_submit(struct cm_engine *engine, struct cm_now now, const struct 
         reply(engine, submit, "", 0, _("there is no pipeline of that name in the configuration"));
     } else if (cm_index_get(&engine->jobs, submit->id)) {
         reply(engine, submit, "", 0, _("there is a job with this id already"));
-    } else if (engine->max_jobs > 0 && engine->open_jobs >= (size_t)engine->max_jobs) {
+    } else if (is_full(engine, submit)) {
         reply(engine, submit, "", 0, _("too many jobs are waiting already (max_jobs): try again later"));
     } else {
         begin_job(engine, now, submit, pipeline);

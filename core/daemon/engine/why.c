@@ -76,9 +76,11 @@ static char *why_held(const struct cm_task *task)
 static char *why_later(struct cm_now now, const struct cm_task *task)
 {
     char *rest = in_words(task->row->due_ms - now.utc_ms);
+    char *at = cm_show_time(task->row->due_ms);
     char *line = task->row->state == CM_TASK_SCHEDULED
-                     ? cm_format(_("is due in %s"), rest)
+                     ? cm_format(_("is due in %s, at %s"), rest, at)
                      : cm_format(_("tries again in %s%s%s"), rest, *task->row->words ? ": " : "", task->row->words);
+    free(at);
     free(rest);
     return line;
 }

@@ -586,7 +586,8 @@ struct cm_publish_ops {
     uint32_t size;
     uint32_t settle;        /* CM_SETTLE_*: how an unknown outcome is settled; 0: by a person */
     int64_t settle_ms;      /* "absent" counts only this long after sending */
-    int64_t max_clip_bytes; /* 0: no limit */
+    int64_t max_clip_bytes; /* a larger clip is rendered anew to fit before publish is asked; 0: no limit.
+                             * CM_CANNOT, CM_REASON_TOO_LARGE from publish does so, too, once */
     int64_t max_clip_ms;
     int64_t max_text_chars;
     cm_open_fn open;
