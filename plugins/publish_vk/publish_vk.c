@@ -373,6 +373,7 @@ static const struct cm_publish_ops ops = {
     .stats = stats,
     .remove = remove_post,
     .check = check,
+    .elsewhere = 1,
 };
 
 CM_PLUGIN(CM_STAGE_PUBLISH, "publish_vk", "1.0", "Posts clips on the wall of a VK community or user", options,
