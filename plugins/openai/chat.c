@@ -174,7 +174,8 @@ enum cm_verdict openai_chat_answer(struct cm_ctx *ctx, const struct openai_serve
 {
     const struct cm_host *host = ctx->host;
     /* Another model at the same address may know more. */
-    const char *name = host->format(ctx, "structure %.48s", chat->model), *known = host->recall(ctx, NULL, name);
+    const char *name = openai_memory_name(ctx, server, "structure", chat->model);
+    const char *known = host->recall(ctx, NULL, name);
     size_t first = rank_of(chat->structure), learned = known ? rank_of(known) : 0;
     first = learned > first ? learned : first;
     for (size_t rank = first; rank < STRUCTURES; rank++) {

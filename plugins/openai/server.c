@@ -306,6 +306,25 @@ enum cm_verdict openai_fail(struct cm_ctx *ctx, const struct openai_reply *reply
     }
 }
 
+/* ---- What is remembered -------------------------------------------------------------------- */
+
+/* FNV-1a: names are short, and addresses are not. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *text; text++) {
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+const char *openai_memory_name(struct cm_ctx *ctx, const struct openai_server *server, const char *what,
+                               const char *model)
+{
+    const char *whole = ctx->host->format(ctx, "%s %s", server->url, model);
+    return ctx->host->format(ctx, "%s %.32s %016llx", what, model, (unsigned long long)hash_of(whole));
+}
+
 /* ---- Models -------------------------------------------------------------------------------- */
 
 enum cm_verdict openai_models(struct cm_ctx *ctx, const struct openai_server *server)

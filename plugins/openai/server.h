@@ -46,6 +46,10 @@ int openai_send(struct cm_ctx *ctx, const struct openai_server *server, const ch
                 struct cm_http_request *request, struct openai_reply *reply);
 enum cm_verdict openai_fail(struct cm_ctx *ctx, const struct openai_reply *reply);
 
+/* The name under which `what` is remembered of a model at this address: elsewhere it may be otherwise. */
+const char *openai_memory_name(struct cm_ctx *ctx, const struct openai_server *server, const char *what,
+                               const char *model);
+
 /* Emits the fact "models": the ids that the server lists. */
 enum cm_verdict openai_models(struct cm_ctx *ctx, const struct openai_server *server);
 

@@ -437,7 +437,7 @@ struct known {
 static struct known recall(struct call *call)
 {
     const struct cm_host *host = call->ctx->host;
-    struct known known = {.name = host->format(call->ctx, "times %.48s", call->speech->model)};
+    struct known known = {.name = openai_memory_name(call->ctx, call->server, "times", call->speech->model)};
     known.value = host->recall(call->ctx, NULL, known.name);
     known.proved = known.value && strncmp(known.value, TRIAL, strlen(TRIAL)) != 0;
     return known;

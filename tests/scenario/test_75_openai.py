@@ -151,6 +151,17 @@ def test_a_server_without_schemas_is_asked_more_simply_and_that_is_remembered(se
     assert (again.verdict, len(server.requests)) == ("ok", 3)
 
 
+def test_what_was_learned_of_one_server_is_not_believed_of_another(server, tmp_path):
+    server.script = [error(400, None, message="json_schema is not supported", param="response_format"), chat("{}")]
+    learned = ask(server, tmp_path).said("remember")[0]
+    server.script, server.otherwise = [], moments_of
+    with Server(otherwise=moments_of) as other:
+        moved = ask(other, tmp_path, folder="moved", recalled={"|" + learned["name"]: learned["value"]})
+        assert moved.verdict == "ok" and other.requests[0].json["response_format"]["type"] == "json_schema"
+    another = ask(server, tmp_path, folder="another", options={"model": "m-2"}, recalled={"|" + learned["name"]: "none"})
+    assert another.verdict == "ok" and server.requests[-1].json["response_format"]["type"] == "json_schema"
+
+
 def test_malformed_is_asked_again_once_with_the_complaint(server, tmp_path):
     server.script = [chat("I think the best moment is the first.")]
     server.otherwise = moments_of
@@ -445,8 +456,8 @@ def test_what_is_said_when_nobody_speaks_is_dropped(server, tmp_path, plugin, sa
     server.script = [Answer({**VERBOSE, "words": None, "segments": SEGMENTS + [made_up]}), Answer({"text": said})]
     words = hear(server, tmp_path, plugin, length_ms=30000).artifact(tmp_path / "attempt", "words")["words"]
     assert [one["t"] for one in words] == ["Hello,", "there.", "General", "Kenobi!"]
-    alone = hear(server, tmp_path, plugin, folder="alone", speech=((12000, 12300),), length_ms=30000, recalled={
-        "|times whisper-x": "none"})
+    alone = hear(server, tmp_path, plugin, folder="alone", speech=((12000, 12300),), length_ms=30000,
+                 options={"times": "none"})
     assert alone.verdict == "ok" and alone.artifact(tmp_path / "alone", "words")["words"] == []
 
 
@@ -501,9 +512,10 @@ def test_cloudru_is_tried_by_one_chunk_at_a_time(server, tmp_path):
     """A server that falls silent over times holds up one of the chunks side by side, the others ask for text meanwhile."""
     server.otherwise = lambda request: Answer(
         {"text": "Hello there."} if request.fields["response_format"] == ["json"] else {**VERBOSE, "words": None})
+    name = "|" + hear(server, tmp_path, "stt_cloudru").said("remember")[0]["name"]
     for age_s, asked, remembered in ((1, "json", []), (400, "verbose_json", ["trial", "segments"])):
         trial = f"trial {int(time.time()) - age_s}"
-        done = hear(server, tmp_path, "stt_cloudru", folder=f"old{age_s}", recalled={"|times whisper-x": trial})
+        done = hear(server, tmp_path, "stt_cloudru", folder=f"old{age_s}", recalled={name: trial})
         assert done.verdict == "ok", done.words
         assert server.requests[-1].fields["response_format"] == [asked]
         assert [one["value"].split()[0] for one in done.said("remember")] == remembered

@@ -152,6 +152,19 @@ def test_speech(contracts, server, tmp_path, plugin):
     assert all(one.files["file"][2].startswith(b"RIFF") for one in server.requests)  # the server got the real bytes
 
 
+def test_the_cloud_of_the_main_job(contracts, tmp_path):
+    """The scripted server that other tests stand on answers as the contract says."""
+    pytest.importorskip("numpy")
+    from cloud import Ears, Editor, both
+    words = [("Nobody", 0.5, 1.0, 0.9), ("tells", 1.1, 1.6, 0.9), ("you.", 5.2, 6.0, 0.8)]
+    with Server(otherwise=both(Ears(lambda sound: words, "en"), Editor())) as server:
+        with contracts("openai").before(server.url) as url:
+            assert hear(server, tmp_path, options={"url": url}).verdict == "ok"
+            assert hear(server, tmp_path, folder="plain", options={"url": url, "times": "none"}).verdict == "ok"
+            done = ask(server, tmp_path, folder="asked", options={"url": url})
+            assert done.verdict == "ok", done.words
+
+
 # ---- Documented answers -------------------------------------------------------------------------
 
 #: (status, name of the example): verdict, reason, scope, delay_ms.
