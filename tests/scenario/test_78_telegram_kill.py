@@ -6,6 +6,7 @@ doubts held by name (54 were live), none of them from a kill before the end of a
 """
 import collections
 import pathlib
+import threading
 import time
 
 import pytest
