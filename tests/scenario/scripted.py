@@ -4,6 +4,7 @@ It listens on 127.0.0.1, keeps every request, and answers each with the next ent
 empty, with `otherwise`. An entry is an Answer, or a function of the request that returns one; a function that returns
 None leaves the request to `otherwise`.
 """
+import contextlib
 import http.server
 import json
 import re
@@ -87,6 +88,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.serve(b"")
 
     def do_POST(self):
+        with self.server.fake.working():
+            self.take()
+
+    def take(self):
         length = int(self.headers.get("Content-Length", 0))
         planned = self.server.fake.peek()
         self.passes("head")
@@ -169,6 +174,7 @@ class Server:
 
     def __init__(self, otherwise=None):
         self.script, self.requests, self.otherwise, self.watch = [], [], otherwise, None
+        self.at_work = 0  # POSTs that are not over yet: what they ask for may still happen
         self.lock = threading.Lock()
 
     def __enter__(self):
@@ -186,6 +192,16 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
+
+    @contextlib.contextmanager
+    def working(self):
+        with self.lock:
+            self.at_work += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.at_work -= 1
 
     def peek(self):
         with self.lock:
