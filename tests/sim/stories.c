@@ -163,7 +163,7 @@ static void answer(struct stage *stage, const struct cm_action *start, const str
 /* A job of `count` parts that are all at work: their starts. */
 static size_t begin_parts(struct stage *stage, size_t count, struct cm_action ***starts)
 {
-    char key[16];
+    char key[32];
     struct cm_done *made = cm_done_new(CM_OK);
     submit(stage, JOB, "{}");
     settle(stage);
