@@ -146,6 +146,24 @@ def test_one_is_killed(pair, step):
     stop(two)
 
 
+def test_a_post_in_doubt_and_a_clip_are_known_to_both(pair):
+    """Only the daemon that has the job settles its post; a clip that lies there is published by either."""
+    one, two = pair(chunks=1)
+    job = one.submit("post=sent,ok", params={"clips": 1, "targets": ["blind"]})
+    assert one.wait_state(job, "held")["reason"] == "unconfirmed"
+    effect, = one.show(job)["effects"]
+    with pytest.raises(Refused, match="works on this job: ask that one"):
+        two.ask("resolve", effect=effect["key"], url="https://example.org/1")
+    one.ask("resolve", effect=effect["key"], url="https://example.org/1")
+    assert one.ended(job)["state"] == "succeeded"
+    posts = [daemon.ask("publish", clip=f"{job}/1", target="pub")["job"] for daemon in (two, one)]
+    assert posts[0] == posts[1], "the same clip to the same target is the same job, whoever is asked"
+    assert two.ended(posts[0])["state"] == "succeeded"
+    assert len(one.posts()) == 1
+    for daemon in (one, two):
+        assert daemon.stop() == 0
+
+
 def test_one_that_stops_leaves_its_jobs_to_the_other(pair):
     one, two = pair(chunks=1)
     job = one.submit("stt=slow:30s,ok")
