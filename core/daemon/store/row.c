@@ -337,8 +337,9 @@ static const unsigned task_moves[] = {
                           TO(BLOCKED) /* retry of one before it */,
     [CM_TASK_RUNNING] = TO(SUCCEEDED) | TO(READY) /* next link, interrupted */ | TO(SCHEDULED) /* its clip fits now */ |
                         TO(BACKOFF) | TO(HELD) | TO(SKIPPED) | TO(FAILED) | TO(CANCELLED),
-    [CM_TASK_BACKOFF] = TO(READY) | TO(RUNNING) | TO(HELD) | TO(SUCCEEDED) /* settled by a person */ | TO(SKIPPED) |
-                        TO(FAILED) | TO(CANCELLED) | TO(BLOCKED) /* retry of one before it */,
+    [CM_TASK_BACKOFF] = TO(READY) | TO(RUNNING) | TO(SCHEDULED) /* its clip need not be smaller any more */ | TO(HELD) |
+                        TO(SUCCEEDED) /* settled by a person */ | TO(SKIPPED) | TO(FAILED) | TO(CANCELLED) |
+                        TO(BLOCKED) /* retry of one before it */,
     [CM_TASK_HELD] = TO(READY) | TO(SCHEDULED) | TO(BACKOFF) | TO(SUCCEEDED) /* a person says it is out */ |
                      TO(SKIPPED) | TO(FAILED) | TO(CANCELLED) | TO(BLOCKED) /* retry of one before it */,
     [CM_TASK_SUCCEEDED] = 0,
