@@ -19,7 +19,7 @@
 /* ---- In time ------------------------------------------------------------------------------- */
 
 struct pace {
-    int64_t last_us; /* CLOCK_BOOTTIME */
+    int64_t last_us; /* when the last call was over; CLOCK_BOOTTIME */
 };
 
 static int64_t now_us(clockid_t clock)
@@ -59,7 +59,6 @@ static int wait_for_turn(struct cm_ctx *ctx)
     for (;;) {
         int64_t left_us = pace->last_us + own->call_interval_us - now_us(CLOCK_BOOTTIME);
         if (left_us <= 0) {
-            pace->last_us = now_us(CLOCK_BOOTTIME);
             return 1;
         }
         if (ctx->host->stopping(ctx)) {
@@ -151,7 +150,10 @@ int vk_call(struct cm_ctx *ctx, const char *method, const struct field *fields, 
         .allow_private = 1, /* the operator named the server, no stranger */
     };
     reply->posts = posts;
-    if (ctx->host->http(ctx, &request, &reply->http) == CM_HTTP_ANSWERED) {
+    struct pace *pace = ctx->state;
+    enum cm_http_outcome outcome = ctx->host->http(ctx, &request, &reply->http);
+    pace->last_us = now_us(CLOCK_BOOTTIME); /* not the beginning: on the way, requests can come closer together */
+    if (outcome == CM_HTTP_ANSWERED) {
         read_envelope(ctx, reply);
     }
     return reply->result != NULL;
@@ -320,7 +322,7 @@ static enum cm_verdict fail_with_page(struct cm_ctx *ctx, const struct reply *re
     if (status == 429) {
         return CM_FAIL_FOR(ctx, CM_AGAIN, CM_REASON_RATE, CM_SCOPE_ACCOUNT, delay_ms, "VK: status %d", status);
     }
-    if (reply->posts && status / 100 != 4 && status / 100 != 3) {
+    if (reply->posts && (status == 408 || (status / 100 != 4 && status / 100 != 3))) {
         return CM_FAIL(ctx, CM_UNSURE, CM_REASON_UNAVAILABLE,
                        "VK was told to post, and the answer tells nothing: status %d", status);
     }

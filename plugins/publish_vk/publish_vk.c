@@ -12,13 +12,15 @@
 
 #include "video.h"
 
-#define KEY_LIVES_MS (50 * 60 * INT64_C(1000)) /* VK knows a guid for about an hour */
-#define WALL_LOOK "100"                        /* the newest posts, among which ours must be */
+#define WALL_LOOK 100                       /* posts at once; VK gives no more */
+#define WALL_PAGES 10                       /* so often, until what is older than ours is reached */
+#define CLOCKS_MS (10 * 60 * INT64_C(1000)) /* VK's clock and ours may differ so much */
 #define ABSENT_WAIT_MS 30000
 
 struct options {
     struct video_options video; /* first: api.c and video.c read it */
     const char *expires;
+    int64_t settle_ms, guid_ms;
     int close_comments, ads;
 };
 
@@ -44,6 +46,10 @@ static const struct cm_option options[] = {
     CM_OPT_TIME(struct options, video.vk.flood_ms, "flood_rest", "1h", 1000, 86400000,
                 "how long the account rests when VK speaks of flood"),
     CM_OPT_TIME(struct options, video.upload_ms, "timeout", "30m", 1000, 7200000, "how long one upload may take"),
+    CM_OPT_TIME(struct options, settle_ms, "settle", "2m", 0, 86400000,
+                "so long after a post in doubt, a wall that does not show it counts"),
+    CM_OPT_TIME(struct options, guid_ms, "guid_lives", "0s", 0, 86400000,
+                "how long VK surely takes a post with the same guid for the same post; 0: that is not relied on"),
     CM_OPT_TIME(struct options, video.processing_ms, "processing", "30m", 1000, 86400000,
                 "how long VK may work on a video before a person should look"),
     CM_OPT_END,
@@ -104,23 +110,80 @@ static int shows(struct cm_ctx *ctx, const struct cm_json *post, const struct vi
     return 0;
 }
 
-/* The number of the post on the wall that shows this video; 0: none does; -1: VK did not say (*reply). */
-static long long find_on_wall(struct cm_ctx *ctx, const struct video *video, struct reply *reply)
+/*
+ * Saved with the task, each a time in UTC ms, "" or absent: none.
+ * "posting": when the request that posts went out last, and nobody knows what became of it;
+ * "keyed": when that key was sent first; "absent": when the wall did not show the post, not too early;
+ * "sent": when the upload began (video.c).
+ */
+static int64_t saved_ms(struct cm_ctx *ctx, const char *name)
+{
+    const char *text = ctx->host->saved(ctx, name);
+    return strtoll(text ? text : "", NULL, 10);
+}
+
+static int save_now(struct cm_ctx *ctx, const char *name)
+{
+    return ctx->host->save(ctx, name, ctx->host->format(ctx, "%lld", (long long)vk_now_ms())) == 0;
+}
+
+/* True when no post of ours can lie behind what the wall showed: that was all of it, or its last is older. */
+static int reaches_back(struct cm_ctx *ctx, const struct cm_json *items)
 {
     const struct cm_host *host = ctx->host;
-    const struct field fields[] = {{"owner_id", video_owner_text(ctx)}, {"count", WALL_LOOK}, {NULL, NULL}};
-    if (!vk_call(ctx, "wall.get", fields, 0, reply)) {
-        return -1;
+    size_t count = host->json_count(ctx, items);
+    if (count < WALL_LOOK) {
+        return 1;
     }
-    const struct cm_json *items = host->json_at(ctx, reply->result, "items");
+    const struct cm_json *date = host->json_at(ctx, items, host->format(ctx, "%zu.date", count - 1));
+    int64_t keyed_ms = saved_ms(ctx, "keyed");
+    int64_t since_ms = keyed_ms ? keyed_ms : saved_ms(ctx, "sent"); /* with `wallpost`, the upload posts */
+    return since_ms > 0 && host->json_number(ctx, date, 1e15) * 1000 < (double)(since_ms - CLOCKS_MS);
+}
+
+/* Looks at WALL_LOOK posts, from number `offset` on. CM_OK: *found and, when found, *number are set. */
+static enum cm_verdict look_at_wall(struct cm_ctx *ctx, const struct video *video, int offset, enum cm_found *found,
+                                    long long *number)
+{
+    const struct cm_host *host = ctx->host;
+    const struct field fields[] = {
+        {"owner_id", video_owner_text(ctx)},
+        {"count", host->format(ctx, "%d", WALL_LOOK)},
+        {"offset", offset ? host->format(ctx, "%d", offset) : NULL},
+        {NULL, NULL},
+    };
+    struct reply reply;
+    if (!vk_call(ctx, "wall.get", fields, 0, &reply)) {
+        return vk_fail(ctx, &reply);
+    }
+    const struct cm_json *items = host->json_at(ctx, reply.result, "items");
+    if (!items) {
+        return CM_FAIL(ctx, CM_AGAIN, CM_REASON_MALFORMED, "VK was asked for the wall, and says nothing of posts");
+    }
     size_t count = host->json_count(ctx, items);
     for (size_t i = 0; i < count; i++) {
         const struct cm_json *post = host->json_at(ctx, items, host->format(ctx, "%zu", i));
         if (shows(ctx, post, video)) {
-            return (long long)host->json_number(ctx, host->json_at(ctx, post, "id"), 0);
+            *found = CM_FOUND;
+            *number = (long long)host->json_number(ctx, host->json_at(ctx, post, "id"), 0);
+            return CM_OK;
         }
     }
-    return 0;
+    *found = reaches_back(ctx, items) ? CM_ABSENT : CM_UNKNOWN;
+    return CM_OK;
+}
+
+/* Looks for the post that shows this video. CM_OK, or why VK could not be asked: then it is unknown, too. */
+static enum cm_verdict find_on_wall(struct cm_ctx *ctx, const struct video *video, enum cm_found *found,
+                                    long long *number)
+{
+    enum cm_verdict verdict = CM_OK;
+    *found = CM_UNKNOWN;
+    *number = 0;
+    for (int page = 0; page < WALL_PAGES && verdict == CM_OK && *found == CM_UNKNOWN; page++) {
+        verdict = look_at_wall(ctx, video, page * WALL_LOOK, found, number);
+    }
+    return verdict;
 }
 
 /* "OWNER_POST/OWNER_VIDEO"; a video that VK posted by itself may have no number of a post that we know. */
@@ -136,14 +199,16 @@ static void say_post(struct cm_ctx *ctx, const struct video *video, long long nu
 
 /* ---- publish ------------------------------------------------------------------------------- */
 
-static int posted_before(struct cm_ctx *ctx)
+/* Before each request that posts: from now on, the wall's silence means nothing for a while. */
+static int note_posting(struct cm_ctx *ctx)
 {
-    const char *posting = ctx->host->saved(ctx, "posting");
-    return posting && *posting;
+    int has_key = saved_ms(ctx, "keyed") || save_now(ctx, "keyed");
+    return has_key && ctx->host->save(ctx, "absent", "") == 0 && save_now(ctx, "posting");
 }
 
+/* `in_doubt`: an earlier request may have posted, too; a no to this one leaves that open. */
 static enum cm_verdict post_video(struct cm_ctx *ctx, const struct cm_publish_request *request,
-                                  const struct video *video, struct cm_post *post)
+                                  const struct video *video, int in_doubt, struct cm_post *post)
 {
     const struct cm_host *host = ctx->host;
     const struct options *own = ctx->options;
@@ -158,11 +223,15 @@ static enum cm_verdict post_video(struct cm_ctx *ctx, const struct cm_publish_re
         {NULL, NULL},
     };
     struct reply reply;
-    if (!posted_before(ctx) && host->save(ctx, "posting", host->format(ctx, "%lld", (long long)vk_now_ms()))) {
+    if (!note_posting(ctx)) {
         return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped");
     }
     if (!vk_call(ctx, "wall.post", fields, 1, &reply)) {
-        return vk_fail(ctx, &reply);
+        enum cm_verdict verdict = vk_fail(ctx, &reply);
+        if (verdict != CM_UNSURE && !in_doubt) {
+            host->save(ctx, "posting", ""); /* where that is not kept, the wall is asked for nothing */
+        }
+        return verdict;
     }
     long long number = (long long)host->json_number(ctx, host->json_at(ctx, reply.result, "post_id"), 0);
     if (number <= 0) {
@@ -172,13 +241,21 @@ static enum cm_verdict post_video(struct cm_ctx *ctx, const struct cm_publish_re
     return CM_OK;
 }
 
-/* The wall does not show it, and the key may be forgotten: believed when it was said twice. */
-static enum cm_verdict doubt_absence(struct cm_ctx *ctx)
+/* The wall does not show it: believed when that was said twice, and not too early. CM_OK: believed. */
+static enum cm_verdict doubt_absence(struct cm_ctx *ctx, int64_t since_ms)
 {
-    if (ctx->host->save(ctx, "absent", "1")) {
+    const struct options *own = ctx->options;
+    int64_t early_ms = own->settle_ms - since_ms, wait_ms = ABSENT_WAIT_MS;
+    if (early_ms <= 0 && saved_ms(ctx, "absent")) {
+        return CM_OK;
+    }
+    if (early_ms <= 0 && !save_now(ctx, "absent")) {
         return CM_FAIL(ctx, CM_AGAIN, CM_REASON_STOPPED, "stopped");
     }
-    return CM_FAIL_FOR(ctx, CM_AGAIN, CM_REASON_PROCESSING, CM_SCOPE_ITEM, ABSENT_WAIT_MS,
+    if (wait_ms > own->settle_ms / 4) {
+        wait_ms = own->settle_ms / 4;
+    }
+    return CM_FAIL_FOR(ctx, CM_AGAIN, CM_REASON_PROCESSING, CM_SCOPE_ITEM, early_ms > wait_ms ? early_ms : wait_ms + 1,
                        "the wall does not show the post; it is looked for once more");
 }
 
@@ -186,29 +263,43 @@ static enum cm_verdict doubt_absence(struct cm_ctx *ctx)
 static enum cm_verdict post_again(struct cm_ctx *ctx, const struct cm_publish_request *request,
                                   const struct video *video, struct cm_post *post)
 {
-    struct reply reply;
-    const char *absent = ctx->host->saved(ctx, "absent");
-    int64_t since_ms = vk_now_ms() - strtoll(ctx->host->saved(ctx, "posting"), NULL, 10);
-    int key_lives = since_ms >= 0 && since_ms < KEY_LIVES_MS;
-    long long number = find_on_wall(ctx, video, &reply);
-    if (number > 0) {
+    const struct options *own = ctx->options;
+    int64_t since_ms = vk_now_ms() - saved_ms(ctx, "posting"), keyed_ms = vk_now_ms() - saved_ms(ctx, "keyed");
+    enum cm_found found;
+    long long number;
+    enum cm_verdict verdict = find_on_wall(ctx, video, &found, &number);
+    if (found == CM_FOUND) {
         say_post(ctx, video, number, post);
         return CM_OK;
     }
-    if (number < 0 && !key_lives) {
-        return vk_fail(ctx, &reply);
+    if (keyed_ms >= 0 && keyed_ms < own->guid_ms) {
+        return post_video(ctx, request, video, 1, post); /* the key makes it the same post */
     }
-    if (!key_lives && !(absent && *absent)) {
-        return doubt_absence(ctx);
+    if (verdict == CM_OK && found == CM_UNKNOWN) {
+        return CM_FAIL(
+            ctx, CM_HOLD, CM_REASON_OPERATOR,
+            "whether the clip was posted is not known, and the wall has too many newer posts: is it there, say "
+            "`clipmaker resolve --live` with its address; is it not, publish the clip anew");
     }
-    return post_video(ctx, request, video, post);
+    if (verdict == CM_OK) {
+        verdict = doubt_absence(ctx, since_ms);
+    }
+    return verdict == CM_OK ? post_video(ctx, request, video, 0, post) : verdict;
+}
+
+/* The upload has posted; where on the wall is good to know, and no more. */
+static void say_posted(struct cm_ctx *ctx, const struct video *video, struct cm_post *post)
+{
+    enum cm_found found;
+    long long number;
+    find_on_wall(ctx, video, &found, &number);
+    say_post(ctx, video, number, post);
 }
 
 static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_request *request, struct cm_post *post)
 {
     const struct options *own = ctx->options;
     struct video video;
-    struct reply reply;
     enum cm_verdict verdict = check_expiry(ctx);
     if (verdict == CM_OK) {
         verdict = video_bring(ctx, request, &video);
@@ -216,11 +307,12 @@ static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_reque
     if (verdict != CM_OK) {
         return verdict;
     }
-    if (own->video.wallpost) { /* it is out; where on the wall is good to know, and no more */
-        say_post(ctx, &video, find_on_wall(ctx, &video, &reply), post);
+    if (own->video.wallpost) {
+        say_posted(ctx, &video, post);
         return CM_OK;
     }
-    return posted_before(ctx) ? post_again(ctx, request, &video, post) : post_video(ctx, request, &video, post);
+    return saved_ms(ctx, "posting") ? post_again(ctx, request, &video, post)
+                                    : post_video(ctx, request, &video, 0, post);
 }
 
 /* ---- find ---------------------------------------------------------------------------------- */
@@ -229,21 +321,17 @@ static enum cm_verdict find(struct cm_ctx *ctx, const struct cm_publish_request 
                             struct cm_post *post)
 {
     struct video video;
-    struct reply reply;
+    long long number;
     (void)request;
     *found = CM_ABSENT;
     if (!video_read(ctx, ctx->host->saved(ctx, "video"), &video)) {
         return CM_OK; /* without a video there was nothing to post */
     }
-    long long number = find_on_wall(ctx, &video, &reply);
-    if (number < 0) {
-        return vk_fail(ctx, &reply);
-    }
-    if (number > 0) {
-        *found = CM_FOUND;
+    enum cm_verdict verdict = find_on_wall(ctx, &video, found, &number);
+    if (*found == CM_FOUND) {
         say_post(ctx, &video, number, post);
     }
-    return CM_OK;
+    return verdict;
 }
 
 /* ---- stats and remove ---------------------------------------------------------------------- */
@@ -365,7 +453,7 @@ static enum cm_verdict check(struct cm_ctx *ctx)
 static const struct cm_publish_ops ops = {
     .size = sizeof ops,
     .settle = CM_SETTLE_PHASES | CM_SETTLE_NATIVE_KEY | CM_SETTLE_SEARCH,
-    .settle_ms = 60000,
+    .settle_ms = 120000,
     .open = vk_open,
     .close = vk_close,
     .publish = publish,

@@ -123,8 +123,8 @@ static enum cm_verdict take_place(struct cm_ctx *ctx, const struct cm_publish_re
     return keep_place(ctx, video, *upload) ? CM_OK : stopped(ctx);
 }
 
-/* An empty video that nothing will come into; best effort. */
-static void drop_place(struct cm_ctx *ctx, const struct video *video)
+/* A video that nothing more will come into. 1: it is gone. */
+static int drop_place(struct cm_ctx *ctx, const struct video *video)
 {
     const struct cm_host *host = ctx->host;
     struct reply reply;
@@ -133,9 +133,11 @@ static void drop_place(struct cm_ctx *ctx, const struct video *video)
         {"video_id", host->format(ctx, "%lld", video->id)},
         {NULL, NULL},
     };
-    if (!vk_call(ctx, "video.delete", fields, 0, &reply)) {
-        host->log(ctx, CM_LOG_INFO, "the empty video %s could not be removed", video_name(ctx, video, 0));
+    if (vk_call(ctx, "video.delete", fields, 0, &reply) || reply.code == 104) {
+        return 1;
     }
+    host->log(ctx, CM_LOG_WARN, "the empty video %s could not be removed", video_name(ctx, video, 0));
+    return 0;
 }
 
 static int forget_place(struct cm_ctx *ctx)
@@ -187,6 +189,11 @@ static enum cm_verdict wait_until_ready(struct cm_ctx *ctx, const struct video *
     }
     if (is_ready(ctx, entry)) {
         return CM_OK;
+    }
+    if (waited_ms > own->processing_ms && !entry && !*saved(ctx, "posting") && drop_place(ctx, video)) {
+        return !forget_place(ctx) ? stopped(ctx)
+                                  : CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR,
+                                            "VK took the video and does not show it: retry uploads it once more");
     }
     if (waited_ms > own->processing_ms) {
         return CM_FAIL(ctx, CM_HOLD, CM_REASON_OPERATOR,
@@ -305,7 +312,10 @@ static enum cm_verdict settle_upload(struct cm_ctx *ctx, const struct video *vid
         return CM_FAIL_FOR(ctx, CM_AGAIN, CM_REASON_PROCESSING, CM_SCOPE_ITEM, next_look_ms(waited_ms),
                            "whether VK has the video is not known yet");
     }
-    drop_place(ctx, video);
+    if (!drop_place(ctx, video) && own->wallpost) {
+        return CM_FAIL_FOR(ctx, CM_AGAIN, CM_REASON_UNAVAILABLE, CM_SCOPE_ITEM, POLL_MAX_MS,
+                           "whether VK has the video is not known, and it cannot be removed");
+    }
     *again = 1;
     return CM_OK;
 }

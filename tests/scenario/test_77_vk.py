@@ -246,58 +246,151 @@ def in_doubt(server, task, posted):
     ends(task, "unsure", "network")
 
 
-@pytest.mark.parametrize("posted", [True, False])
-def test_the_wall_is_asked_first(server, task, posted):
-    in_doubt(server, task, posted)
+def test_the_wall_is_asked_first(server, task):
+    in_doubt(server, task, True)
     done = ends(task, "ok")
     assert done.done["url"] == "https://vk.com/wall-5_42" and len(server.posts()) == 1
-    assert len(server.asked("wall.post")) == (1 if posted else 2) and len(server.uploads()) == 1
+    assert len(server.asked("wall.post")) == len(server.uploads()) == 1
 
 
-def test_a_wall_that_is_slow_to_show_it_is_no_second_post(server, task):
-    """The key is the same, so VK says which post it was."""
-    in_doubt(server, task, True)
-    server.script = [server.answer, yes({"count": 0, "items": []})]
-    assert ends(task, "ok").done["post_id"].startswith("-5_42/")
+def earlier(task, seconds, *names):
+    """As if so much time had gone by."""
+    for name in names or ("posting", "keyed", "sent"):
+        task.saved[name] = str(int(task.saved[name]) - seconds * 1000)
+
+
+def test_absent_counts_after_a_while_and_twice(server, task):
+    """Whether VK knows the guid is not relied on."""
+    in_doubt(server, task, False)
+    for ago, low, high in ((30, 80, 91), (100, 20, 31)):
+        earlier(task, ago)
+        done = ends(task, "again", "processing")
+        assert low * 1000 <= done.delay_ms <= high * 1000, done.delay_ms
+        assert bool(task.saved.get("absent")) == (ago == 100)
+    assert len(server.asked("wall.post")) == 1
+    ends(task, "ok")
     assert len(server.posts()) == 1 and len(server.asked("wall.post")) == 2
 
 
-def test_a_wall_that_may_not_be_read(server, task):
+def test_what_was_absent_once_may_be_there_after_all(server, task):
     in_doubt(server, task, True)
-    server.script = [server.answer, error(15)]
-    ends(task, "ok")
-    assert len(server.posts()) == 1
-
-
-def long_ago(server, task):
     server.guids.clear()
-    task.saved["posting"] = str(int(time.time() * 1000) - 2 * 3600000)
-
-
-def test_an_old_doubt_must_be_absent_twice(server, task):
-    """VK has forgotten the key: before anything is sent again, the wall has not shown it two times."""
-    in_doubt(server, task, False)
-    long_ago(server, task)
-    done = ends(task, "again", "processing")
-    assert done.delay_ms >= 10000 and not server.posts()
-    ends(task, "ok")
-    assert len(server.posts()) == 1
-
-
-def test_an_old_doubt_that_is_on_the_wall(server, task):
-    in_doubt(server, task, True)
-    long_ago(server, task)
+    earlier(task, 1000)
     server.script = [server.answer, yes({"count": 0, "items": []})]
     ends(task, "again", "processing")
     ends(task, "ok")
     assert len(server.posts()) == 1
 
 
-def test_an_old_doubt_that_nobody_can_look_up_posts_nothing(server, task):
+def test_a_second_doubt_is_a_doubt_of_its_own(server, task):
+    """What the wall did not show before the second request says nothing of that."""
+    in_doubt(server, task, False)
+    earlier(task, 1000)
+    ends(task, "again", "processing")
+
+    def lost(request):
+        server.answer(request)
+        return Answer(lost="after")
+    server.script = [server.answer] * 2 + [lost]
+    ends(task, "unsure", "network")
+    server.guids.clear()
+    server.script = [server.answer, yes({"count": 0, "items": []})]
+    assert ends(task, "again", "processing").delay_ms > 60000
+    ends(task, "ok")
+    assert len(server.posts()) == 1
+
+
+def test_a_clear_no_leaves_no_doubt(server, task):
+    server.script = [server.answer] * 3 + [error(6)]
+    ends(task, "again", "rate")
+    ends(task, "ok")
+    assert not server.asked("wall.get") and len(server.posts()) == 1
+
+
+@pytest.mark.parametrize("answer, verdict", [
+    (error(15), "hold"), (error(10), "again"), (page(502), "again"), (yes({}), "again"), (yes(0), "again"),
+    (Answer(lost="after"), "again")], ids=["15", "10", "502", "no list", "0", "lost"])
+def test_a_wall_that_says_nothing_is_no_absence(server, task, answer, verdict):
     in_doubt(server, task, True)
-    long_ago(server, task)
+    earlier(task, 1000)
+    for _ in range(3):
+        server.script = [server.answer, answer]
+        assert task.ask().verdict == verdict
+    server.script = [answer]
+    done = task.ask("find")
+    assert done.verdict == verdict
+    assert len(server.asked("wall.post")) == 1
+
+
+def crowd(server, count, ago=0):
+    for _ in range(count):
+        server.put_on_wall(1, "of others")
+        server.wall[-1]["date"] -= ago
+
+
+def test_a_post_far_down_the_wall(server, task):
+    in_doubt(server, task, True)
+    crowd(server, 250)
+    assert task.ask("find").done["found"] == "found"
+    assert ends(task, "ok").done["post_id"].startswith("-5_42/")
+    assert [server.given(one).get("offset") for one in server.asked("wall.get")] == [None, "100", "200"] * 2
+
+
+def test_only_as_far_down_as_it_can_be(server, task):
+    crowd(server, 300, ago=86400)
+    in_doubt(server, task, False)
+    assert task.ask("find").done["found"] == "absent"
+    assert len(server.asked("wall.get")) == 1
+
+
+def test_a_wall_that_does_not_reach_back_is_no_absence(server, task):
+    in_doubt(server, task, False)
+    earlier(task, 1000)
+    crowd(server, 1200)
+    assert task.ask("find").done["found"] == "unknown"
+    done = ends(task, "hold", "operator")
+    assert "resolve --live" in done.words and len(server.asked("wall.post")) == 1
+
+
+# ---- A key that VK is said to know --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyed(server, tmp_path):
+    return Task(server, tmp_path, guid_lives="50m")
+
+
+def test_a_wall_that_is_slow_to_show_it_is_no_second_post(server, keyed):
+    """The key is the same, so VK says which post it was."""
+    in_doubt(server, keyed, True)
+    server.script = [server.answer, yes({"count": 0, "items": []})]
+    assert ends(keyed, "ok").done["post_id"].startswith("-5_42/")
+    assert len(server.posts()) == 1 and len(server.asked("wall.post")) == 2
+
+
+def test_a_wall_that_may_not_be_read(server, keyed):
+    in_doubt(server, keyed, True)
     server.script = [server.answer, error(15)]
-    assert ends(task, "hold", "auth")
+    ends(keyed, "ok")
+    assert len(server.posts()) == 1
+
+
+def test_a_no_leaves_the_doubt_before_it(server, keyed):
+    in_doubt(server, keyed, True)
+    server.script = [server.answer, yes({"count": 0, "items": []}), error(6)]
+    ends(keyed, "again", "rate")
+    assert keyed.saved["posting"]
+    ends(keyed, "ok")
+    assert len(server.posts()) == 1 and len(server.asked("wall.post")) == 2
+
+
+def test_a_key_lives_from_when_it_was_first_sent(server, keyed):
+    """However often it was sent since."""
+    in_doubt(server, keyed, True)
+    server.guids.clear()
+    earlier(keyed, 3000, "keyed")
+    server.script = [server.answer, error(15)]
+    ends(keyed, "hold", "auth")
     assert len(server.asked("wall.post")) == 1
 
 

@@ -30,7 +30,7 @@ def vk(daemons, server, tmp_path):
     def made(clip_size="200000", options=None, **settings):
         daemon = daemons(publish='"vk"', **settings)
         daemon.instance("vk", "publish_vk", **{"url": server.url, "token": f"file:{tmp_path}/token", "group": 5,
-                                               "timeout": "10s", "limit": 1, "calls": "1000/s", "account": "user",
+                                               "timeout": "10s", "limit": 1, "calls": "1000/s", "account": "user", "settle": "200ms",
                                                **(options or {})})
         daemon.instance("render1", "fake_render", limit=4, clip_size=clip_size)
         daemon.write_config()

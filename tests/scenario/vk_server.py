@@ -1,6 +1,7 @@
 """A scripted VK: videos that are uploaded and worked on, one wall, and a memory for guids. Strict about what it is asked."""
 import re
 import threading
+import time
 import urllib.parse
 
 import scripted
@@ -18,7 +19,7 @@ METHODS = {
     "video.get": (("videos",), ()),
     "video.delete": (("owner_id", "video_id"), ()),
     "wall.post": (("message", "attachments", "guid"), ("owner_id", "from_group", "mark_as_ads", "close_comments")),
-    "wall.get": (("count",), ("owner_id",)),
+    "wall.get": (("count",), ("owner_id", "offset")),
     "wall.delete": (("owner_id", "post_id"), ()),
 }
 
@@ -151,7 +152,7 @@ class Server(scripted.Server):
     def put_on_wall(self, video, message):
         with self.making:
             number = 42 + len(self.wall)
-            self.wall.append({"number": number, "video": video, "message": message, "is_there": True})
+            self.wall.append({"number": number, "video": video, "message": message, "is_there": True, "date": int(time.time())})
         return number
 
     def on_wall_post(self, given):
@@ -164,10 +165,11 @@ class Server(scripted.Server):
         return yes({"post_id": known})
 
     def on_wall_get(self, given):
-        items = [{"id": post["number"], "owner_id": self.owner, "from_id": self.owner, "text": post["message"],
+        first = int(given.get("offset", 0))
+        items = [{"id": post["number"], "date": post["date"], "owner_id": self.owner, "from_id": self.owner, "text": post["message"],
                   "attachments": [{"type": "video", "video": {"id": post["video"], "owner_id": self.owner}}]}
                  for post in reversed(self.wall) if post["is_there"]]
-        return yes({"count": len(items), "items": items[:int(given["count"])]})
+        return yes({"count": len(items), "items": items[first:first + int(given["count"])]})
 
     def on_wall_delete(self, given):
         for post in self.wall:
