@@ -106,6 +106,17 @@ def test_longer_waits_are_asked_about_less_often(server, task):
     assert "look at it there" in ends(task, "hold", "operator").words
 
 
+def test_a_video_that_vk_lost(server, task):
+    """Half an hour later there is still no such video: nothing of it stays, and a retry brings it once more."""
+    server.unseen = 2
+    ends(task, "again", "processing")
+    task.saved["uploaded"] = str(int(time.time() * 1000) - 31 * 60000)
+    assert "retry" in ends(task, "hold", "operator").words and not server.videos
+    server.unseen = 0
+    ends(task, "ok")
+    assert len(server.posts()) == 1 and len(server.uploads()) == 2
+
+
 def test_calls_keep_their_distance(server, tmp_path):
     """Also from one process to the next: three in any second, by VK's clock."""
     task = Task(server, tmp_path, calls="3/s")
@@ -444,6 +455,18 @@ def test_an_upload_that_did_not_post(server, posting):
     posting.saved["sent"] = str(int(time.time() * 1000) - 180000)
     ends(posting, "ok")
     assert len(server.posts()) == 1 and list(server.videos) == [456239018]
+
+
+def test_an_upload_that_may_post_yet_is_not_made_anew(server, posting):
+    """What cannot be removed could still come out."""
+    server.script = [server.answer, Answer(lost="after")]
+    ends(posting, "unsure", "network")
+    posting.saved["sent"] = str(int(time.time() * 1000) - 180000)
+    server.script = [server.answer, error(10)]
+    ends(posting, "again", "unavailable")
+    assert len(server.uploads()) == 1
+    ends(posting, "ok")
+    assert len(server.posts()) == 1
 
 
 def test_an_upload_that_breaks_has_not_posted(server, tmp_path):
