@@ -3,6 +3,7 @@ import collections
 import itertools
 import os
 import pathlib
+import re
 import signal
 import threading
 import time
@@ -38,17 +39,25 @@ def process_with(link):
 
 
 class Killer:
-    """For `server.watch`: one of `every` requests meets the next of all (phase, victim)."""
+    """For `server.watch`: of the requests of each kind, one of `every` meets the next of all (phase, victim)."""
 
     def __init__(self, daemon, every=2):
-        self.daemon, self.every, self.turn = daemon, every, 0
-        self.plans = itertools.cycle(itertools.product(PHASES, VICTIMS))
-        self.kills, self.lock = collections.Counter(), threading.Lock()
+        self.daemon, self.every, self.turns, self.plans = daemon, every, collections.Counter(), {}
+        self.kills, self.kinds, self.lock = collections.Counter(), collections.Counter(), threading.Lock()
+
+    def plan(self, kind):
+        """Each kind begins elsewhere, so that few requests meet many plans, too."""
+        if kind not in self.plans:
+            plans = list(itertools.product(PHASES, VICTIMS))
+            first = 4 * len(self.plans) % len(plans)
+            self.plans[kind] = itertools.cycle(plans[first:] + plans[:first])
+        self.turns[kind] += 1
+        return next(self.plans[kind]) if self.turns[kind] % self.every == 1 else None
 
     def __call__(self, phase, handler):
         if phase == "head":
-            self.turn += 1
-            handler.plan = next(self.plans) if self.turn % self.every == 1 else None
+            with self.lock:
+                handler.plan = self.plan(re.sub(r"\d+$", "", handler.path))
         if getattr(handler, "plan", None) and handler.plan[0] == phase:
             self.kill(handler, *handler.plan)
 
@@ -64,6 +73,7 @@ class Killer:
                     continue
         with self.lock:
             self.kills[phase, victim] += 1
+            self.kinds[re.sub(r"\d+$", "", handler.path), phase] += 1
 
 
 def tend(daemon, jobs, seconds, settle=lambda job: None):

@@ -152,14 +152,17 @@ def test_the_token_is_nowhere(vk, server):
 
 
 def test_killed_at_every_phase_nothing_is_doubled_or_lost(vk, server):
-    daemon = vk("1MB", backoff_base="10ms", backoff_max="50ms").start()
+    """Though the keys say nothing to this VK, and its wall is late: what the wall shows in the end is enough."""
+    server.forgetful, server.lag = True, 0.3
+    daemon = vk("1MB", {"settle": "1s"}, backoff_base="10ms", backoff_max="50ms").start()
     jobs = [daemon.submit() for _ in range(POSTS // 2)]
-    killer, begun = Killer(daemon, every=7), time.monotonic()  # 7: each method meets each plan in time
+    killer, begun = Killer(daemon, every=4), time.monotonic()
     server.watch = killer
     tend(daemon, jobs, 60 + POSTS * 2)
     server.watch = None
     daemon.wait(lambda: daemon.process.poll() is None or daemon.start(), "a daemon that lives")
     judge(daemon, server, jobs)
     kills, asked = sum(killer.kills.values()), collections.Counter(server.method_of(one) for one in server.requests if one)
-    print(f"{POSTS} posts, {kills} kills, {time.monotonic() - begun:.0f} s, {dict(killer.kills)}, {dict(asked)}")
-    assert kills >= POSTS // 3
+    print(f"{POSTS} posts, {kills} kills, {time.monotonic() - begun:.0f} s, {dict(killer.kills)}, {dict(killer.kinds)}, {dict(asked)}")
+    assert kills >= POSTS // 2
+    assert {kind.rsplit("/", 1)[1] or "upload" for kind, _ in killer.kinds} >= {"video.save", "upload", "video.get", "wall.post"}

@@ -40,10 +40,11 @@ def page(status, **more):
 
 
 class Server(scripted.Server):
-    """`busy`: how often video.get says that it is at work, and `unseen`: that there is no such video, after an upload."""
+    """`forgetful`: a guid says nothing to it; `lag`: so many seconds later the wall shows a post. `busy`: how often video.get says that it is at work, and `unseen`: that there is no such video, after an upload."""
 
-    def __init__(self, group=GROUP, busy=0, unseen=0):
+    def __init__(self, group=GROUP, busy=0, unseen=0, forgetful=False, lag=0):
         super().__init__(self.answer)
+        self.forgetful, self.lag = forgetful, lag
         self.group, self.busy, self.unseen = group, busy, unseen
         self.videos, self.wall, self.guids, self.numbers, self.making = {}, [], {}, 456239016, threading.Lock()
         self.editor_of = [GROUP]
@@ -152,23 +153,23 @@ class Server(scripted.Server):
     def put_on_wall(self, video, message):
         with self.making:
             number = 42 + len(self.wall)
-            self.wall.append({"number": number, "video": video, "message": message, "is_there": True, "date": int(time.time())})
+            self.wall.append({"number": number, "video": video, "message": message, "is_there": True, "date": time.time()})
         return number
 
     def on_wall_post(self, given):
         number = self.number_of(given["attachments"].removeprefix("video"))
         assert self.videos[number]["bytes"] is not None and given["message"]
         assert int(given.get("owner_id", USER)) == self.owner and given.get("from_group") == ("1" if self.group else None)
-        known = self.guids.get(given["guid"])
+        known = None if self.forgetful else self.guids.get(given["guid"])
         if known is None:
             known = self.guids[given["guid"]] = self.put_on_wall(number, given["message"])
         return yes({"post_id": known})
 
     def on_wall_get(self, given):
         first = int(given.get("offset", 0))
-        items = [{"id": post["number"], "date": post["date"], "owner_id": self.owner, "from_id": self.owner, "text": post["message"],
+        items = [{"id": post["number"], "date": int(post["date"]), "owner_id": self.owner, "from_id": self.owner, "text": post["message"],
                   "attachments": [{"type": "video", "video": {"id": post["video"], "owner_id": self.owner}}]}
-                 for post in reversed(self.wall) if post["is_there"]]
+                 for post in reversed(self.wall) if post["is_there"] and post["date"] + self.lag <= time.time()]
         return yes({"count": len(items), "items": items[first:first + int(given["count"])]})
 
     def on_wall_delete(self, given):
