@@ -1,8 +1,9 @@
 """publish_vk under a daemon: what becomes of posts when answers are lost, and when worker or daemon are killed at every
-phase of every request. Nobody is asked: the wall and the key settle each doubt.
+phase of every request. Nobody is asked what was posted: the wall settles each doubt.
 
-CLIPMAKER_TEST_POSTS says how many posts the killing goes over. With 200: 133 kills, all 15 pairs of phase and victim, eight doubts,
-all settled by VK; nothing doubled, nothing lost, no video left behind; 94 s.
+CLIPMAKER_TEST_POSTS says how many posts the killing goes over. With 200, and a VK whose keys say nothing: 213 kills, every kind of
+request at every phase with worker, daemon and both (31 of them while posting after its bytes began to come, 52 looks at the wall);
+nothing doubled, nothing lost, no video left behind; 73 s.
 """
 import collections
 import pathlib
@@ -151,18 +152,27 @@ def test_the_token_is_nowhere(vk, server):
 # ---- Killed at every phase ----------------------------------------------------------------------
 
 
+def release(daemon, job, held):
+    """Whose worker was killed three times is held by that name, until a person has looked."""
+    for task in daemon.tasks(job, "post"):
+        if task["state"] == "held":
+            assert task["held_by"] == "plugin", task
+            held[job, task["item"]] += 1
+            daemon.ask("retry", job=job, step="post", item=task["item"])
+
+
 def test_killed_at_every_phase_nothing_is_doubled_or_lost(vk, server):
     """Though the keys say nothing to this VK, and its wall is late: what the wall shows in the end is enough."""
     server.forgetful, server.lag = True, 0.3
     daemon = vk("1MB", {"settle": "1s"}, backoff_base="10ms", backoff_max="50ms").start()
     jobs = [daemon.submit() for _ in range(POSTS // 2)]
-    killer, begun = Killer(daemon, every=4), time.monotonic()
+    killer, held, begun = Killer(daemon, every=5), collections.Counter(), time.monotonic()
     server.watch = killer
-    tend(daemon, jobs, 60 + POSTS * 2)
+    tend(daemon, jobs, 60 + POSTS * 2, lambda job: release(daemon, job, held))
     server.watch = None
     daemon.wait(lambda: daemon.process.poll() is None or daemon.start(), "a daemon that lives")
     judge(daemon, server, jobs)
     kills, asked = sum(killer.kills.values()), collections.Counter(server.method_of(one) for one in server.requests if one)
-    print(f"{POSTS} posts, {kills} kills, {time.monotonic() - begun:.0f} s, {dict(killer.kills)}, {dict(killer.kinds)}, {dict(asked)}")
+    print(f"{POSTS} posts, {kills} kills, {len(held)} held, {time.monotonic() - begun:.0f} s, {dict(killer.kills)}, {dict(killer.kinds)}, {dict(asked)}")
     assert kills >= POSTS // 2
     assert {kind.rsplit("/", 1)[1] or "upload" for kind, _ in killer.kinds} >= {"video.save", "upload", "video.get", "wall.post"}
