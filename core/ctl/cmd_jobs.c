@@ -241,8 +241,9 @@ static void print_shown(struct json_object *shown)
     static const struct field task_fields[] = {{"step", N_("STEP")},   {"item", N_("ITEM")}, {"state", N_("STATE")},
                                                {"tries", N_("TRIES")}, {"words", N_("WHY")}, {NULL, NULL}};
     static const struct field attempt_fields[] = {
-        {"step", N_("STEP")}, {"item", N_("ITEM")},       {"fence", N_("FENCE")}, {"instance", N_("BY")},
-        {"op", N_("CALL")},   {"verdict", N_("VERDICT")}, {"words", N_("WHY")},   {NULL, NULL}};
+        {"step", N_("STEP")},   {"item", N_("ITEM")},         {"fence", N_("FENCE")},
+        {"instance", N_("BY")}, {"op", N_("CALL")},           {"verdict", N_("VERDICT")},
+        {"words", N_("WHY")},   {"skipped", N_("NOT ASKED")}, {NULL, NULL}};
     static const struct field artifact_fields[] = {
         {"role", N_("ROLE")}, {"key", N_("KEY")}, {"bytes", N_("BYTES")}, {"path", N_("PATH")}, {NULL, NULL}};
     static const struct field call_fields[] = {{"step", N_("STEP")},

@@ -46,6 +46,7 @@ _clipmaker_value_of()
     -o | --output | --captions | -c | --config | --state | --socket | --folder) _clipmaker_files ;;
     -l | --lang) _clipmaker_offer $'ru\nen\nauto' ;;
     -f | --format) _clipmaker_offer $'9:16\n1:1\n16:9' ;;
+    --strategy) _clipmaker_offer $'ru\nglobal' ;;
     --by) _clipmaker_offer $'job\ninstance\nmodel\nday\nowner' ;;
     -a | --at | --live | --title | --text) ;;
     -t | --to | --target | --check)

@@ -84,6 +84,7 @@ int cm_ctl_retry(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_rm(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_resolve(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_status(const struct cm_command *self, int argc, char **argv);
+int cm_ctl_consent(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_costs(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_fsck(const struct cm_command *self, int argc, char **argv);
 int cm_ctl_plugin(const struct cm_command *self, int argc, char **argv);

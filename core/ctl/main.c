@@ -24,6 +24,7 @@ static const struct cm_command commands[] = {
     {"resolve", "POST_KEY --live URL|--absent", N_("Say whether a post that nobody can confirm is live"),
      cm_ctl_resolve},
     {"status", "", N_("Show what clipmakerd is doing"), cm_ctl_status},
+    {"consent", "", N_("Show what leaves Russia and to whom, and consent to it"), cm_ctl_consent},
     {"costs", "[JOB]", N_("Show what the calls that cost money came to"), cm_ctl_costs},
     {"fsck", "", N_("Check that what is stored makes sense"), cm_ctl_fsck},
     {"plugins", "[NAME]", N_("List the plugins, or the options of one"), cm_ctl_plugins},

@@ -19,6 +19,7 @@
 #define CLIP_MAX_MS 1800000
 
 static const char *const languages[] = {"ru", "en", "auto"};
+static const char *const strategies[] = {"ru", "global"};
 static const char *const formats[] = {"9:16", "1:1", "16:9"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -126,6 +127,17 @@ static int add_language(const struct cm_asked *asked, struct json_object *params
     return 0;
 }
 
+static int add_strategy(const struct cm_asked *asked, struct json_object *params)
+{
+    if (asked->strategy && !is_one_of(asked->strategy, strategies, COUNT(strategies))) {
+        return cm_ctl_fail(EX_USAGE, _("--strategy %s: must be ru or global"), asked->strategy);
+    }
+    if (asked->strategy) {
+        add_text(params, "strategy", asked->strategy);
+    }
+    return 0;
+}
+
 static int add_formats(const struct cm_asked *asked, struct json_object *params)
 {
     struct json_object *list = json_object_new_array();
@@ -209,7 +221,7 @@ static int add_captions(const struct cm_asked *asked, struct json_object *params
 int cm_order_params(const struct cm_asked *asked, struct json_object **params)
 {
     static int (*const readers[])(const struct cm_asked *, struct json_object *) = {
-        add_language, add_formats, add_clips, add_lengths, add_captions,
+        add_language, add_strategy, add_formats, add_clips, add_lengths, add_captions,
     };
     *params = json_object_new_object();
     int status = 0;

@@ -12,13 +12,15 @@ struct json_object;
 
 /* As given; borrowed from argv. */
 struct cm_asked {
-    const char *language, *clips, *min, *max, *captions, *pipeline;
+    const char *language, *clips, *min, *max, *captions, *pipeline, *strategy;
     struct cm_texts formats;
 };
 #define CM_ASKED_FLAGS(asked)                                                                                           \
     {'l', "lang", "ru|en|auto", N_("language of the speech"), NULL, &(asked).language, NULL},                           \
         {'f',  "format", "9:16|1:1|16:9", N_("shape of the clips; may be given several times"),                         \
          NULL, NULL,     &(asked).formats},                                                                             \
+        {0,    "strategy",        "ru|global", N_("where its data may go: nowhere abroad, or there too with consent"),  \
+         NULL, &(asked).strategy, NULL},                                                                                \
         {'n', "clips", "N", N_("how many clips at most"), NULL, &(asked).clips, NULL},                                  \
         {0, "min", "15s", N_("shortest clip"), NULL, &(asked).min, NULL},                                               \
         {0, "max", "60s", N_("longest clip"), NULL, &(asked).max, NULL},                                                \

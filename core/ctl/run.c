@@ -93,6 +93,8 @@ static enum cm_parsed read_order(const struct cm_command *self, int argc, char *
         {'o', "output", "DIR", N_("where the clips go; without it ./NAME-clips"), NULL, &dir, NULL},
         CM_ASKED_FLAGS(asked),
         {'c', "config", "FILE", N_("another configuration file"), NULL, &config, NULL},
+        {0, "consent", NULL, N_("yes to what leaves Russia with --strategy global, which is named"), &run->consents,
+         NULL, NULL},
         {'j', "json", NULL, N_("print the result as JSON, and nothing else, on standard output"), &run->json, NULL,
          NULL},
         CM_FLAG_END,

@@ -3,6 +3,7 @@
  *
  *   run.c         flags, and the order of things
  *   run_setup.c   folders, lock, key; failing and waiting for room
+ *   run_consent.c what leaves the country: named, and asked about
  *   run_job.c     the daemon and its job, from submit to the end
  *   run_result.c  clips.json: written, repeated, printed
  */
@@ -24,8 +25,9 @@ struct cm_run {
     const char *pipeline; /* or "" */
     struct json_object *params;
     int json;
-    char *home;  /* DIR/.clipmaker */
-    char *state; /* DIR/.clipmaker/KEY */
+    int consents; /* --consent: yes to all that it names */
+    char *home;   /* DIR/.clipmaker */
+    char *state;  /* DIR/.clipmaker/KEY */
     char key[CM_RUN_KEY_SIZE];
     int lock;
     struct cm_progress *progress;
@@ -56,6 +58,9 @@ int cm_run_note_source(struct cm_run *run);
 /* 1 when this very run was finished before: its result was repeated, *status is set. */
 int cm_run_repeat_result(struct cm_run *run, int *status);
 int cm_run_finish_result(struct cm_run *run, struct json_object *shown);
+
+/* Names what leaves the country and to whom (the answer to "consent"), and asks. 0: yes. */
+int cm_run_ask_consent(struct cm_run *run, struct json_object *recipients);
 
 /* From the start of the daemon to the end of its job. On 0, *shown is the job as "show" has it. */
 int cm_run_job(struct cm_run *run, struct json_object **shown);

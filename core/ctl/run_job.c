@@ -133,6 +133,39 @@ static int submit(struct cm_run *run)
     return existing ? revive(run) : 0;
 }
 
+/* ---- Consent ------------------------------------------------------------------------------- */
+
+static struct json_object *consent_request(struct cm_run *run, const char *change)
+{
+    struct json_object *request = job_request(run, "consent");
+    json_object_object_add(request, "change", json_object_new_string(change));
+    return request;
+}
+
+static int ask_and_give(struct cm_run *run)
+{
+    int status = 0;
+    struct json_object *answer = ask(run, consent_request(run, ""), &status);
+    if (answer && cm_json_int(answer, "missing", 0) > 0) {
+        status = cm_run_ask_consent(run, cm_json_array(answer, "recipients"));
+        if (status == 0) {
+            json_object_put(ask(run, consent_request(run, "give"), &status));
+        }
+    }
+    json_object_put(answer);
+    return status;
+}
+
+/* A job that is held for its owner's consent is so from its beginning. */
+static int settle_consent(struct cm_run *run)
+{
+    int status = 0;
+    struct json_object *shown = show(run, &status), *job = shown ? cm_json_object(shown, "job") : NULL;
+    int waits = job && cm_json_flag(job, "consent", 0);
+    json_object_put(shown);
+    return status || !waits ? status : ask_and_give(run);
+}
+
 /* ---- Follow -------------------------------------------------------------------------------- */
 
 static long long count_running(struct json_object *summary)
@@ -250,6 +283,7 @@ static int run_once(struct cm_run *run, struct json_object **shown)
 {
     int status = cm_run_daemon_start(&run->daemon, run->config, run->state, run->dir);
     status = status ? status : submit(run);
+    status = status ? status : settle_consent(run);
     status = status ? status : follow(run);
     if (status == 0) {
         *shown = show(run, &status);

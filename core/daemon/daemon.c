@@ -19,6 +19,7 @@
 #include "core/common/units.h"
 #include "core/daemon/clock.h"
 #include "core/daemon/cluster.h"
+#include "core/daemon/consents.h"
 #include "core/daemon/control/commands.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/crashpoint.h"
@@ -432,6 +433,7 @@ static char *make_parts(struct cm_daemon *daemon, const char *program, int *stat
     daemon->notes = cm_notes_new(daemon);
     daemon->attempts = cm_attempts_new(daemon);
     daemon->commands = cm_commands_new();
+    daemon->consents = cm_consents_new(daemon);
     daemon->disk = cm_disk_new(daemon);
     daemon->reload = cm_reload_new(daemon, program);
     daemon->notify = cm_notify_new(daemon);
@@ -446,6 +448,7 @@ static void free_parts(struct cm_daemon *daemon)
     cm_notify_free(daemon->notify);
     cm_disk_free(daemon->disk);
     cm_commands_free(daemon->commands);
+    cm_consents_free(daemon->consents);
     cm_attempts_free(daemon->attempts);
     cm_procs_free(daemon->procs);
     cm_leftovers_free(daemon->leftovers);
@@ -489,6 +492,7 @@ static void add_events(struct cm_daemon *daemon)
 
 static void serve(struct cm_daemon *daemon)
 {
+    cm_consents_read(daemon->consents, NULL, NULL); /* answered before any job is */
     cm_cluster_begin(daemon->cluster, on_loaded, daemon);
     cm_daemon_pump_soon(daemon);
     event_base_dispatch(daemon->base);

@@ -22,6 +22,7 @@ struct event_base;
 struct cm_attempts;
 struct cm_cluster;
 struct cm_commands;
+struct cm_consents;
 struct cm_control;
 struct cm_disk;
 struct cm_janitor;
@@ -51,6 +52,7 @@ struct cm_daemon {
     struct cm_attempts *attempts;
     struct cm_cluster *cluster;
     struct cm_commands *commands;
+    struct cm_consents *consents;
     struct cm_control *control;
     struct cm_disk *disk;
     struct cm_janitor *janitor;

@@ -233,6 +233,7 @@ struct json_object *cm_load_describe(const struct cm_loaded *loaded)
     json_object_object_add(described, "summary", text(plugin->summary));
     json_object_object_add(described, "stage", text(cm_stage_name((int)plugin->stage)));
     json_object_object_add(described, "abi", abi);
+    json_object_object_add(described, "reach", text(plugin->reach == CM_REACH_LOCAL ? "local" : "network"));
     json_object_object_add(described, "options",
                            plugin->options ? cm_options_describe(plugin->options) : json_object_new_array());
     json_object_object_add(described, "stage_facts", describe_stage(loaded));

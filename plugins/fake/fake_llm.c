@@ -183,5 +183,5 @@ static enum cm_verdict models(struct cm_ctx *ctx)
 
 static const struct cm_llm_ops ops = {.size = sizeof ops, .needs_no_prompt = 1, .answer = answer, .models = models};
 
-CM_PLUGIN(CM_STAGE_LLM, "fake_llm", "1.0", "Test only: answers the four questions, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_LLM, "fake_llm", "1.0", "Test only: answers the four questions, misbehaves on order", options,
+                struct options, ops);

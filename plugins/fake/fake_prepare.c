@@ -87,5 +87,5 @@ static enum cm_verdict prepare(struct cm_ctx *ctx, const struct cm_prepare_reque
 
 static const struct cm_prepare_ops ops = {.size = sizeof ops, .prepare = prepare};
 
-CM_PLUGIN(CM_STAGE_PREPARE, "fake_prepare", "1.0", "Test only: chunks out of nothing, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PREPARE, "fake_prepare", "1.0", "Test only: chunks out of nothing, misbehaves on order",
+                options, struct options, ops);

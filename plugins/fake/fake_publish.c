@@ -199,5 +199,5 @@ static const struct cm_publish_ops ops = {
     .check = check,
 };
 
-CM_PLUGIN(CM_STAGE_PUBLISH, FAKE_NAME, "1.0", "Test only: posts into a folder, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PUBLISH, FAKE_NAME, "1.0", "Test only: posts into a folder, misbehaves on order", options,
+                struct options, ops);

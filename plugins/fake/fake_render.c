@@ -79,5 +79,5 @@ static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request
 
 static const struct cm_render_ops ops = {.size = sizeof ops, .render = render};
 
-CM_PLUGIN(CM_STAGE_RENDER, "fake_render", "1.0", "Test only: clips of a few bytes, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_RENDER, "fake_render", "1.0", "Test only: clips of a few bytes, misbehaves on order", options,
+                struct options, ops);

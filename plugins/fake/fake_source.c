@@ -62,5 +62,5 @@ static enum cm_verdict fetch(struct cm_ctx *ctx, const struct cm_source_request 
 
 static const struct cm_source_ops ops = {.size = sizeof ops, .schemes = "fake file http https", .fetch = fetch};
 
-CM_PLUGIN(CM_STAGE_SOURCE, "fake_source", "1.0", "Test only: fetches nothing, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_SOURCE, "fake_source", "1.0", "Test only: fetches nothing, misbehaves on order", options,
+                struct options, ops);

@@ -125,5 +125,5 @@ static enum cm_verdict transcribe(struct cm_ctx *ctx, const struct cm_stt_reques
 
 static const struct cm_stt_ops ops = {.size = sizeof ops, .languages = "*", .transcribe = transcribe};
 
-CM_PLUGIN(CM_STAGE_STT, "fake_stt", "1.0", "Test only: hears words where there are none, misbehaves on order", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_STT, "fake_stt", "1.0", "Test only: hears words where there are none, misbehaves on order",
+                options, struct options, ops);

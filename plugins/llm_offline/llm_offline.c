@@ -60,5 +60,5 @@ static const struct cm_llm_ops ops = {
     .models = models,
 };
 
-CM_PLUGIN(CM_STAGE_LLM, "llm_offline", "1.0", "Chooses, scores and names moments by rules, without a language model",
-          options, struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_LLM, "llm_offline", "1.0",
+                "Chooses, scores and names moments by rules, without a language model", options, struct options, ops);

@@ -360,5 +360,5 @@ static const struct cm_option options[] = {
 
 static const struct cm_prepare_ops ops = {.size = sizeof(ops), .prepare = prepare};
 
-CM_PLUGIN(CM_STAGE_PREPARE, "media_ffmpeg", "1.0", "Reads a video: facts, speech audio cut at pauses, and cues",
-          options, struct media_options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PREPARE, "media_ffmpeg", "1.0", "Reads a video: facts, speech audio cut at pauses, and cues",
+                options, struct media_options, ops);

@@ -533,5 +533,5 @@ static const struct cm_publish_ops ops = {
     .check = check,
 };
 
-CM_PLUGIN(CM_STAGE_PUBLISH, "publish_folder", "1.0", "Puts clip, thumbnail, captions and post text into a folder",
-          options, struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PUBLISH, "publish_folder", "1.0", "Puts clip, thumbnail, captions and post text into a folder",
+                options, struct options, ops);

@@ -557,5 +557,5 @@ static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_re
 
 static const struct cm_render_ops ops = {.size = sizeof(ops), .render = render_clip};
 
-CM_PLUGIN(CM_STAGE_RENDER, "render_ffmpeg", "1.0", "Cuts, frames and captions a clip with FFmpeg and libass", options,
-          struct render_options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_RENDER, "render_ffmpeg", "1.0", "Cuts, frames and captions a clip with FFmpeg and libass",
+                options, struct render_options, ops);

@@ -295,5 +295,5 @@ static enum cm_verdict fetch(struct cm_ctx *ctx, const struct cm_source_request 
 
 static const struct cm_source_ops ops = {.size = sizeof ops, .schemes = "file", .fetch = fetch};
 
-CM_PLUGIN(CM_STAGE_SOURCE, "source_file", "1.0", "A video file on this machine, with the captions beside it", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_SOURCE, "source_file", "1.0", "A video file on this machine, with the captions beside it",
+                options, struct options, ops);

@@ -163,5 +163,5 @@ static const struct cm_option options[] = {
 static const struct cm_stt_ops ops = {
     .size = sizeof(ops), .languages = "*", .needs_captions = 1, .transcribe = transcribe};
 
-CM_PLUGIN(CM_STAGE_STT, "stt_captions", "1.0", "Reads the words from .srt or .vtt captions", options, struct options,
-          ops);
+CM_PLUGIN_LOCAL(CM_STAGE_STT, "stt_captions", "1.0", "Reads the words from .srt or .vtt captions", options,
+                struct options, ops);

@@ -206,5 +206,5 @@ static const struct cm_option options[] = {
 static const struct cm_stt_ops ops = {
     .size = sizeof(ops), .languages = "en", .open = open_model, .close = close_model, .transcribe = transcribe};
 
-CM_PLUGIN(CM_STAGE_STT, "stt_pocketsphinx", "1.0", "Recognises English speech offline, in draft quality", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_STT, "stt_pocketsphinx", "1.0", "Recognises English speech offline, in draft quality", options,
+                struct options, ops);

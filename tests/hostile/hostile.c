@@ -621,8 +621,8 @@ static enum cm_verdict render(struct cm_ctx *ctx, const struct cm_render_request
 }
 
 static const struct cm_render_ops ops = {.size = sizeof ops, .render = render};
-CM_PLUGIN(CM_STAGE_RENDER, "hostile_render", "1.0", "Test only: tries to get out of its sandbox", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_RENDER, "hostile_render", "1.0", "Test only: tries to get out of its sandbox", options,
+                struct options, ops);
 #else
 static enum cm_verdict prepare(struct cm_ctx *ctx, const struct cm_prepare_request *request)
 {
@@ -630,6 +630,6 @@ static enum cm_verdict prepare(struct cm_ctx *ctx, const struct cm_prepare_reque
 }
 
 static const struct cm_prepare_ops ops = {.size = sizeof ops, .prepare = prepare};
-CM_PLUGIN(CM_STAGE_PREPARE, "hostile_prepare", "1.0", "Test only: tries to get out of its sandbox", options,
-          struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PREPARE, "hostile_prepare", "1.0", "Test only: tries to get out of its sandbox", options,
+                struct options, ops);
 #endif

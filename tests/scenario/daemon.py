@@ -113,6 +113,8 @@ class Daemon:
         lines = [f'plugin = "{path}";']
         if plugin.startswith("fake_"):
             options = {"tally": str(self.tally), **options}
+        else:
+            options = {"data": "ru", **options}  # a server on this machine, whatever it stands for
         for key, value in options.items():
             if isinstance(value, str):
                 value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -34,6 +34,7 @@ def config(folder, server, stt="stt_openai", llm="llm_openai", more=""):
     shutil.copytree(STAGE / "etc/clipmaker/plugins-available", available)
     for snippet in (available / f"{stt}.conf", available / f"{llm}.conf"):
         text = re.sub(r'url = "[^"]+"', f'url = "{server.url}"', snippet.read_text(), 1)
+        text = re.sub(r'data = "abroad";\s*recipient = "[^"]+";', 'data = "ru";', text)  # the server is here
         text = re.sub(r'"file:/etc/clipmaker/secrets.d/\w+"', f'"file:{folder}/key"', text)
         snippet.write_text(text)
     (folder / "conf.d/80-more.conf").write_text(more)

@@ -27,9 +27,9 @@ const char world_pipeline[] =
 static const char worker[] =
     "#!/bin/sh\n"
     "case $2 in\n"
-    "*/source_a.so) echo '{\"name\":\"source_a\",\"stage\":\"source\",\"options\":[],"
+    "*/source_a.so) echo '{\"name\":\"source_a\",\"reach\":\"local\",\"stage\":\"source\",\"options\":[],"
     "\"stage_facts\":{\"schemes\":\"file http https\"}}';;\n"
-    "*/stt_a.so) echo '{\"name\":\"stt_a\",\"stage\":\"stt\",\"options\":["
+    "*/stt_a.so) echo '{\"name\":\"stt_a\",\"reach\":\"local\",\"stage\":\"stt\",\"options\":["
     "{\"name\":\"model\",\"type\":\"string\",\"required\":false,\"default\":\"\",\"help\":\"h\"},"
     "{\"name\":\"beams\",\"type\":\"int\",\"required\":false,\"default\":\"4\",\"min\":1,\"max\":9,\"help\":\"h\"},"
     "{\"name\":\"wait\",\"type\":\"time\",\"required\":false,\"default\":\"1s\",\"help\":\"h\"},"
@@ -37,14 +37,14 @@ static const char worker[] =
     "{\"name\":\"fast\",\"type\":\"bool\",\"required\":false,\"default\":\"false\",\"help\":\"h\"},"
     "{\"name\":\"key\",\"type\":\"secret\",\"required\":false,\"default\":\"\",\"help\":\"h\"}],"
     "\"stage_facts\":{\"languages\":\"en\",\"needs_captions\":false}}';;\n"
-    "*/publish_a.so) echo '{\"name\":\"publish_a\",\"stage\":\"publish\",\"options\":["
+    "*/publish_a.so) echo '{\"name\":\"publish_a\",\"reach\":\"local\",\"stage\":\"publish\",\"options\":["
     "{\"name\":\"dir\",\"type\":\"path\",\"required\":true,\"writable\":true,\"default\":null,\"help\":\"the "
     "folder\"}],"
     "\"stage_facts\":{\"settle\":4,\"settle_ms\":100,\"can_find\":true}}';;\n"
     "*/crash.so) kill -SEGV $$;;\n"
     "*/words.so) echo 'it has no ops' >&2; exit 78;;\n"
-    "*/garbage.so) echo '{\"stage\":';;\n"
-    "*/stage.so) echo '{\"stage\":\"cooking\"}';;\n"
+    "*/garbage.so) echo '{\"reach\":\"local\",\"stage\":';;\n"
+    "*/stage.so) echo '{\"reach\":\"local\",\"stage\":\"cooking\"}';;\n"
     "esac\n";
 
 void world_open(struct world *world)

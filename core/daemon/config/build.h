@@ -20,6 +20,12 @@ void cm_build_plugins(struct cm_build *build);
 /* pipeline.c: pipelines, and that their instances exist and fit. */
 void cm_build_pipelines(struct cm_build *build);
 
+/* residency.c: where the instance's data goes, by its plugin and its `data` and `recipient`. */
+void cm_take_residency(struct cm_build *build, struct cm_plugin_use *use, const struct cm_conf_value *data,
+                       const struct cm_conf_value *recipient);
+/* … and that no chain leaves the country where the strategy is ru. */
+void cm_check_residency(struct cm_build *build);
+
 /* A scalar as the user would write it in text; NULL for a group or list. malloc'd. */
 char *cm_conf_text(const config_setting_t *setting);
 /* ", did you mean X?" or "". malloc'd. */

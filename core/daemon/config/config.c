@@ -423,6 +423,7 @@ static void check_whole(struct cm_build *build)
         cm_complain(build->complaints, build->config->path, 0, "there is no pipeline: write pipeline = ( { … }, … );");
     }
     check_targets(build);
+    cm_check_residency(build);
 }
 
 /* ---- All of it ------------------------------------------------------------------------------- */
@@ -465,6 +466,7 @@ void cm_config_free(struct cm_config *config)
         free(use->path);
         free(use->file);
         free(use->account);
+        free(use->recipient);
         json_object_put(use->options);
         json_object_put(use->lines);
         json_object_put(use->described);
@@ -557,6 +559,7 @@ struct cm_engine_config cm_config_engine(const struct cm_config *config, const c
         .backoff_max_ms = settings->backoff_max_ms,
         .breaker_failures = (int)settings->breaker_failures,
         .breaker_rest_ms = settings->breaker_rest_ms,
+        .strategy = !strcmp(settings->strategy, "global") ? CM_STRATEGY_GLOBAL : CM_STRATEGY_RU,
         .owners = config->owners,
         .owner_count = config->owner_count,
     };

@@ -19,7 +19,7 @@ struct cm_price_list;
 /* One member a setting; the table that fills them is in schema.c. */
 struct cm_settings {
     const char *store, *state, *language, *log, *prompts, *plugin_folder, *worker;
-    const char *run_target, *run_option;
+    const char *run_target, *run_option, *strategy;
     double usd_roubles; /* 0: not told */
     const char *usd_as_of;
     int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms, lease_ms;
@@ -46,6 +46,7 @@ struct cm_plugin_use {
     int64_t limit, rate_us;
     char *account;                       /* "": none */
     int64_t max_clip_bytes, max_clip_ms; /* publish: as configured, else as the plugin says; 0: any */
+    char *recipient;                     /* who is given data abroad; "": nobody */
     const struct cm_price_list *prices;  /* of the config; NULL: what it costs is not known */
     struct json_object *options;         /* {"key":"text"}; paths absolute, secrets as references */
     struct json_object *lines;           /* {"key":"FILE:LINE"} */

@@ -202,7 +202,8 @@ static void take_clip_limits(struct cm_build *build, struct cm_plugin_use *use)
 }
 
 /* What every instance has, beside its plugin's options. */
-static const char *const ours[] = {"plugin", "limit", "rate", "account", "prices", "max_clip", "max_clip_length"};
+static const char *const ours[] = {"plugin", "limit",    "rate",            "account", "prices",
+                                   "data",   "recipient", "max_clip", "max_clip_length"};
 #define OUR_COUNT (sizeof ours / sizeof *ours)
 
 static int is_ours(const char *key)
@@ -389,6 +390,7 @@ static void add_instance(struct cm_build *build, const struct cm_conf_value *gro
     take_account(build, use);
     take_prices(build, use);
     take_clip_limits(build, use);
+    cm_take_residency(build, use, key_of(build, name, "data"), key_of(build, name, "recipient"));
     take_options(build, use);
     take_output(build, use);
     check_required(build, use);
@@ -405,6 +407,7 @@ static struct cm_instance facts_of(const struct cm_plugin_use *use)
         .limit = (int)use->limit,
         .rate_us = use->rate_us,
         .account = use->account,
+        .recipient = use->recipient,
         .languages = cm_json_text(facts, "languages", ""),
         .needs_captions = cm_json_flag(facts, "needs_captions", 0) || cm_json_int(facts, "needs_captions", 0) > 0,
         .settle = (uint32_t)settle,

@@ -54,6 +54,8 @@ static const struct cm_option settings[] = {
     CM_OPT_INT(S, clips_count, "clips.count", "0", 0, 50, "clips of a job; 0: as many as the material carries"),
     CM_OPT_TIME(S, clips_min_ms, "clips.min", "15s", SECOND, HOUR, "the shortest clip"),
     CM_OPT_TIME(S, clips_max_ms, "clips.max", "60s", SECOND, HOUR, "the longest clip"),
+    CM_OPT_CHOICE(S, strategy, "strategy", "ru", "ru|global",
+                  "where data of jobs that do not say may go: nowhere abroad, or there too with consent"),
     CM_OPT_REAL(S, usd_roubles, "usd.roubles", "0", 0, 1e6, "what a dollar costs, for prices told in dollars"),
     CM_OPT_STRING(S, usd_as_of, "usd.as_of", "", "the day of that rate, \"2026-11-20\""),
     CM_OPT_STRING(S, run_target, "run.target", "", "instance that `clipmaker run` publishes with"),

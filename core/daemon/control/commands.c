@@ -18,6 +18,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/cluster.h"
+#include "core/daemon/control/consent.h"
 #include "core/daemon/control/control.h"
 #include "core/daemon/control/costs.h"
 #include "core/daemon/control/intake.h"
@@ -840,6 +841,7 @@ static const struct {
     {"retry", do_retry, 1},         {"rm", do_rm, 1},           {"resolve", do_resolve, 1},
     {"status", do_status, 0},       {"fsck", do_fsck, 1},       {"reload", do_reload, 0},
     {"costs", cm_command_costs, 1},
+    {"consent", cm_command_consent, 1},
 };
 
 void cm_command_run(struct cm_client *client)

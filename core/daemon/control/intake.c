@@ -65,6 +65,17 @@ static char *check_language(struct check *check)
     return NULL;
 }
 
+static char *check_strategy(struct check *check)
+{
+    struct json_object *value = member(check->given, "strategy");
+    const char *text = value ? cm_json_text(check->given, "strategy", "") : check->config->settings.strategy;
+    if (strcmp(text, "ru") != 0 && strcmp(text, "global") != 0) {
+        return refuse(check, EX_USAGE, cm_format(_("strategy \"%.40s\": must be ru or global"), text));
+    }
+    put_text(check, "strategy", text);
+    return NULL;
+}
+
 /* Texts of an array into the complete parameters; NULL, or the line why not. */
 static char *copy_names(struct check *check, const char *name, const struct cm_names *fallback)
 {
@@ -302,8 +313,8 @@ static char *check_source(struct check *check, const char *source)
 
 static char *check_names(struct check *check)
 {
-    static const char *const names[] = {"language", "formats",  "clips", "min_ms",       "max_ms",
-                                        "targets",  "captions", "plan",  "publish_at_ms"};
+    static const char *const names[] = {"language", "formats",  "clips", "min_ms",        "max_ms",
+                                        "targets",  "captions", "plan",  "publish_at_ms", "strategy"};
     const size_t count = sizeof names / sizeof *names;
     if (!check->given) {
         return NULL;
@@ -350,8 +361,8 @@ char *cm_intake_sender(struct json_object *request, int *status)
 
 static char *check_params(struct check *check)
 {
-    static char *(*const checks[])(struct check *) = {check_names,   check_language, check_formats,
-                                                      check_targets, check_lengths,  check_captions};
+    static char *(*const checks[])(struct check *) = {check_names,   check_language, check_formats, check_targets,
+                                                      check_lengths, check_captions, check_strategy};
     char *error = NULL;
     for (size_t i = 0; !error && i < sizeof checks / sizeof *checks; i++) {
         error = checks[i](check);

@@ -284,6 +284,7 @@ static void put_reason(struct json_object *object, const struct cm_view *view)
     json_object_object_add(object, "held", json_object_new_boolean(held || pause));
     if (held) {
         put_text(object, "reason", cm_hold_name(held->held_by));
+        json_object_object_add(object, "consent", json_object_new_boolean(!strcmp(held->reason, "consent")));
         put_text(object, "words", held->words);
     } else {
         put_text(object, "reason", pause ? cm_hold_name(CM_HELD_RESOURCE) : view->job->reason);

@@ -21,6 +21,7 @@ static void free_instances(struct cm_engine *engine)
         free((char *)instance->languages);
         free((char *)instance->schemes);
         free((char *)instance->account);
+        free((char *)instance->recipient);
     }
     free(engine->instances);
     engine->instances = NULL;
@@ -60,6 +61,7 @@ static void add_instance(struct cm_engine *engine, const struct cm_engine_config
     known->instance.languages = cm_strdup(given->languages ? given->languages : "");
     known->instance.schemes = cm_strdup(given->schemes ? given->schemes : "");
     known->instance.account = cm_strdup(given->account ? given->account : "");
+    known->instance.recipient = cm_strdup(given->recipient ? given->recipient : "");
     known->queue = cm_sched_queue(engine->sched, given->name);
     cm_queue_configure(known->queue, &options);
     cm_queue_set_account(engine->sched, known->queue, known->instance.account);
@@ -80,6 +82,7 @@ static void take_config(struct cm_engine *engine, const struct cm_engine_config 
     engine->boot = cm_strdup(config->boot);
     engine->slots = config->slots;
     engine->max_jobs = config->max_jobs;
+    engine->strategy = config->strategy;
     engine->backoff_base_ms = config->backoff_base_ms > 0 ? config->backoff_base_ms : 2000;
     engine->backoff_max_ms = config->backoff_max_ms > 0 ? config->backoff_max_ms : 300000;
     cm_sched_set_slots(engine->sched, config->slots);
@@ -147,6 +150,7 @@ void cm_engine_free(struct cm_engine *engine)
     }
     free_instances(engine);
     free_current(engine);
+    cm_engine_consents_forget(engine);
     cm_sched_free(engine->sched);
     cm_heap_free(&engine->due);
     cm_index_free(&engine->jobs);
@@ -199,6 +203,13 @@ static int lacked_instance(const struct cm_task *task)
            !strcmp(task->row->reason, cm_reason_name(CM_REASON_UNSUPPORTED));
 }
 
+/* It was held because of where its data would go, and need not be any more. */
+static int may_go_now(const struct cm_engine *engine, struct cm_now now, const struct cm_task *task)
+{
+    int hold;
+    return cm_residency_holds(task) && cm_task_choose_link(engine, now, task, task->row->link, &hold, NULL, NULL) >= 0;
+}
+
 /* Instances came, went, or rest: those who wait look again for whom to ask. */
 static void reroute_task(struct cm_engine *engine, struct cm_now now, struct cm_task *task)
 {
@@ -206,7 +217,7 @@ static void reroute_task(struct cm_engine *engine, struct cm_now now, struct cm_
     if (task->row->state == CM_TASK_READY && task->entry.queue) {
         cm_sched_remove(engine->sched, &task->entry);
         enqueue_or_settle(engine, now, task);
-    } else if (engine->reroute && lacked_instance(task)) {
+    } else if (engine->reroute && (lacked_instance(task) || may_go_now(engine, now, task))) {
         cm_turn_begin(&turn, engine, task->job, now);
         cm_turn_guard_task(&turn, task);
         cm_task_ready(&turn, task);

@@ -24,6 +24,12 @@ struct cm_now {
     int64_t boot_ms;
 };
 
+/* Where a job's data may go. */
+enum cm_strategy {
+    CM_STRATEGY_RU = 1, /* to no instance with a recipient abroad */
+    CM_STRATEGY_GLOBAL  /* to those, too, with the recorded consent of its owner */
+};
+
 /* What the engine needs to know of an instance; strings borrowed for the life of the config. */
 struct cm_instance {
     const char *name;
@@ -39,6 +45,7 @@ struct cm_instance {
     int elsewhere;                       /* the work is done on another machine: takes no slot */
     int64_t max_clip_bytes, max_clip_ms; /* publish: what it takes; 0: any */
     const char *account;                 /* whose breaker and waits it shares with others; NULL or "": nobody's */
+    const char *recipient;               /* who is given data abroad; NULL or "": nobody */
 };
 
 struct cm_engine_config {
@@ -55,6 +62,7 @@ struct cm_engine_config {
     int64_t breaker_rest_ms;
     const struct cm_owner_weight *owners; /* those with another weight than 1 */
     size_t owner_count;
+    int strategy; /* enum cm_strategy of jobs that do not say; 0: ru */
 };
 
 /*
@@ -180,6 +188,17 @@ void cm_engine_save(struct cm_engine *engine, struct cm_now now, const char *job
 /* After CM_ACTION_AWAIT_GONE: no process of that attempt is left. */
 void cm_engine_gone(struct cm_engine *engine, struct cm_now now, const char *job, const char *step, const char *item,
                     int64_t fence);
+
+/* What owners consented to, as the store has it (or not any more): that what leaves of their jobs goes to this
+ * recipient. Then, once, cm_engine_consents_changed: who is held for that looks again. */
+void cm_engine_consent(struct cm_engine *engine, const char *owner, const char *recipient, int given);
+void cm_engine_consents_forget(struct cm_engine *engine);
+void cm_engine_consents_changed(struct cm_engine *engine);
+/* What leaves the country through an instance of that stage, for people. */
+const char *cm_what_leaves(int stage);
+/* For each instance that this unfinished job may ask and that has a recipient. */
+typedef void (*cm_leaving_fn)(void *arg, const char *instance, int stage, const char *recipient);
+void cm_engine_leaving(const struct cm_engine *engine, const char *job, cm_leaving_fn each, void *arg);
 
 /* People. Each returns NULL, or one static line why not. */
 const char *cm_engine_cancel(struct cm_engine *engine, struct cm_now now, const char *job);

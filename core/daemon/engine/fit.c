@@ -208,9 +208,9 @@ struct cm_done *cm_fit_judge(const struct cm_engine *engine, const struct cm_tas
 
 int cm_fit_give_up(struct cm_turn *turn, struct cm_task *task)
 {
-    int missing = 0;
+    int hold = 0;
     cm_row_text(&task->row->op, cm_task_plain_op(task));
-    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, task->row->link + 1, &missing, NULL, NULL);
+    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, task->row->link + 1, &hold, NULL, NULL);
     if (link < 0) {
         return -1;
     }

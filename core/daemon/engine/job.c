@@ -96,6 +96,8 @@ char *cm_job_read_params(struct cm_job *job)
     char *formats = read_keys(params, "formats", "9:16", &job->formats, &job->format_count);
     char *targets = read_keys(params, "targets", NULL, &job->targets, &job->target_count);
     job->language = cm_strdup(cm_json_text(params, "language", "auto"));
+    const char *strategy = cm_json_text(params, "strategy", "");
+    job->strategy = !strcmp(strategy, "global") ? CM_STRATEGY_GLOBAL : *strategy ? CM_STRATEGY_RU : 0;
     job->publish_at_ms = cm_json_int(params, "publish_at_ms", 0);
     job->has_captions = job->has_captions || *cm_json_text(params, "captions", "");
     json_object_put(params);

@@ -59,6 +59,15 @@ enum cm_route_answer cm_route_ask(const struct cm_route_case *about, const struc
     return CM_ROUTE_YES;
 }
 
+const char *cm_route_name(enum cm_route_answer answer)
+{
+    static const char *const names[] = {
+        [CM_ROUTE_YES] = "",           [CM_ROUTE_LANGUAGE] = "language", [CM_ROUTE_CAPTIONS] = "captions",
+        [CM_ROUTE_SCHEME] = "address", [CM_ROUTE_STAGE] = "stage",
+    };
+    return names[answer];
+}
+
 static const char *language_name(const char *code)
 {
     static const struct {

@@ -24,6 +24,9 @@ enum cm_route_answer {
 
 enum cm_route_answer cm_route_ask(const struct cm_route_case *about, const struct cm_instance *instance);
 
+/* "language", "captions" …: why somebody was passed over, in one word. */
+const char *cm_route_name(enum cm_route_answer answer);
+
 /* Why nobody may be asked: *reason is an enum cm_reason; the line is malloc'd. */
 char *cm_route_words(const struct cm_route_case *about, enum cm_route_answer last, int *reason);
 

@@ -110,7 +110,7 @@ static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, st
 {
     const struct cm_step *step = cm_task_step(task);
     const struct cm_known_instance *known = cm_engine_instance(engine, task->attempt->instance);
-    int missing, ambiguous = cm_task_is_ambiguous(task),
+    int hold = 0, ambiguous = cm_task_is_ambiguous(task),
                  publish = cm_task_is_publish(task) && !cm_task_is_fitting(task);
     struct cm_policy_case about = {
         .done = done,
@@ -135,9 +135,15 @@ static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, st
         .backoff_max_ms = engine->backoff_max_ms,
     };
     about.has_next = !ambiguous && step->stage &&
-                     cm_task_choose_link(engine, now, task, *cm_task_link(task) + 1, &missing, NULL, NULL) >= 0;
+                     cm_task_choose_link(engine, now, task, *cm_task_link(task) + 1, &hold, NULL, NULL) >= 0;
     about.may_fit = publish && done->reason == CM_REASON_TOO_LARGE && cm_fit_may_help(engine, task);
-    return cm_policy_decide(&about, cm_engine_random(engine));
+    uint64_t random = cm_engine_random(engine);
+    struct cm_decision decision = cm_policy_decide(&about, random);
+    if (decision.move == CM_POLICY_FAIL && hold == CM_HELD_POLICY) {
+        about.has_next = 1; /* there is one that may not be asked: rather than failing, it is held there */
+        decision = cm_policy_decide(&about, random);
+    }
+    return decision;
 }
 
 static void record_attempt(struct cm_turn *turn, struct cm_task *task, const struct cm_done *done)

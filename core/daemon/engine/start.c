@@ -161,6 +161,11 @@ static void new_attempt(struct cm_turn *turn, struct cm_task *task, const char *
     cm_row_text(&attempt->boot, turn->engine->boot);
     cm_row_text(&attempt->folder, folder);
     attempt->started_ms = turn->now.utc_ms;
+    if (task->row->link > 0) {
+        char *skipped = cm_task_skipped(turn->engine, task);
+        cm_row_text(&attempt->skipped, skipped);
+        free(skipped);
+    }
     free(folder);
     if (task->attempt) {
         cm_row_free(CM_TABLE_ATTEMPT, task->attempt);

@@ -91,6 +91,7 @@ struct cm_job {
     size_t format_count, target_count;
     int64_t publish_at_ms;
     int has_captions;
+    int strategy;        /* enum cm_strategy; 0: the config's */
     uint64_t generation; /* tells this memory of a job from an earlier one */
     int64_t stored_state;
     size_t in_flight; /* change sets not yet answered */
@@ -129,6 +130,8 @@ struct cm_engine {
     char **current; /* ids of the configured ones */
     size_t current_count;
     struct cm_index jobs, effects;
+    struct cm_index consents; /* "OWNER\nRECIPIENT" → that text, owned */
+    int strategy;             /* of jobs that do not say */
     size_t open_jobs, visitors;
     struct cm_sched *sched;
     struct cm_heap due;
@@ -222,9 +225,11 @@ const char *cm_publish_chain_name(const struct cm_task *task, size_t link);
 /* Where it is in the chain of what it does now. */
 int64_t *cm_task_link(struct cm_task *task);
 /* The first link from `from` on that may be asked, or -1 with *reason and *words (malloc'd; may be
- * NULL pointers). *missing: the configuration lacks an instance that the chain names. */
+ * NULL pointers). *hold: what it must wait for (enum cm_hold), 0 when waiting would not help. */
 int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, const struct cm_task *task, int64_t from,
-                            int *missing, int *reason, char **words);
+                            int *hold, int *reason, char **words);
+/* Who comes before its link and was not asked, with why; "" when all were. malloc'd. */
+char *cm_task_skipped(const struct cm_engine *engine, const struct cm_task *task);
 const struct cm_known_instance *cm_engine_instance(const struct cm_engine *engine, const char *name);
 
 /* ---- fit.c: clips that are too large for their target ------------------------------------ */
@@ -269,6 +274,19 @@ void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker);
 /* ---- start.c: claims ------------------------------------------------------------------- */
 
 void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
+
+/* ---- residency.c: where data may go ------------------------------------------------------ */
+
+/* Whether the task's job lets this instance have its data. */
+int cm_residency_allows(const struct cm_engine *engine, const struct cm_job *job, const struct cm_instance *instance);
+/* What leaves, and to whom, of a global job whose owner did not consent to all of it; NULL: nothing lacks. malloc'd. */
+char *cm_residency_consent_words(const struct cm_engine *engine, const struct cm_job *job);
+/* Why nobody is left who may be asked. malloc'd. */
+char *cm_residency_refused_words(const struct cm_instance *instance);
+/* The reasons of tasks held for one of the two. */
+#define CM_HELD_FOR_CONSENT "consent"
+#define CM_HELD_FOR_RESIDENCY "residency"
+int cm_residency_holds(const struct cm_task *task);
 
 /* ---- settle.c: ends of attempts -------------------------------------------------------- */
 

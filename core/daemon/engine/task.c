@@ -205,20 +205,41 @@ static int64_t no_link(const struct cm_task *task, const struct cm_route_case *a
     return -1;
 }
 
+/* Takes the line. */
+static int64_t not_allowed(char *line, int *hold, int *reason, char **words)
+{
+    *hold = CM_HELD_POLICY;
+    if (reason) {
+        *reason = CM_REASON_POLICY;
+    }
+    if (words) {
+        *words = line;
+    } else {
+        free(line);
+    }
+    return -1;
+}
+
 int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, const struct cm_task *task, int64_t from,
-                            int *missing, int *reason, char **words)
+                            int *hold, int *reason, char **words)
 {
     const struct cm_step *step = cm_task_step(task);
+    const struct cm_instance *refused = NULL;
+    int ambiguous = cm_task_is_ambiguous(task);
     int stage = cm_task_is_fitting(task) ? CM_STAGE_RENDER : step->stage;
     struct cm_route_case about = {stage, task->job->language, task->job->row->source, task->job->has_captions};
     int64_t away = -1, end = (int64_t)cm_task_chain_length(engine, task);
     enum cm_route_answer answer = CM_ROUTE_STAGE;
     const char *lacking = NULL;
-    *missing = 0;
+    *hold = 0;
+    char *consent = ambiguous ? NULL : cm_residency_consent_words(engine, task->job);
+    if (consent) {
+        return not_allowed(consent, hold, reason, words);
+    }
     if (!step->stage) {
         return from == 0 ? 0 : -1;
     }
-    if (cm_task_is_ambiguous(task)) {
+    if (ambiguous) {
         end = from + 1; /* only who sent it can tell */
     }
     for (int64_t link = from; link < end; link++) {
@@ -226,6 +247,10 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
         const struct cm_known_instance *known = cm_engine_instance(engine, name);
         if (!known) {
             lacking = lacking ? lacking : name;
+            continue;
+        }
+        if (!ambiguous && !cm_residency_allows(engine, task->job, &known->instance)) {
+            refused = refused ? refused : &known->instance;
             continue;
         }
         answer = cm_route_ask(&about, &known->instance);
@@ -237,8 +262,33 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
     if (away >= 0) {
         return away;
     }
-    *missing = lacking != NULL;
+    if (refused) {
+        return not_allowed(cm_residency_refused_words(refused), hold, reason, words);
+    }
+    *hold = lacking ? CM_HELD_PLUGIN : 0;
     return no_link(task, &about, (int)answer, lacking, reason, words);
+}
+
+char *cm_task_skipped(const struct cm_engine *engine, const struct cm_task *task)
+{
+    struct cm_route_case about = {cm_task_step(task)->stage, task->job->language, task->job->row->source,
+                                  task->job->has_captions};
+    struct cm_text text = {0};
+    for (int64_t link = 0; link < task->row->link; link++) {
+        const char *name = cm_task_chain_name(engine, task, (size_t)link), *why = "";
+        const struct cm_known_instance *known = cm_engine_instance(engine, name);
+        if (!known) {
+            why = "not configured";
+        } else {
+            why = cm_residency_allows(engine, task->job, &known->instance)
+                      ? cm_route_name(cm_route_ask(&about, &known->instance))
+                      : "abroad";
+        }
+        if (*why) {
+            cm_text_addf(&text, "%s%s (%s)", text.length ? ", " : "", name, why);
+        }
+    }
+    return cm_text_take(&text);
 }
 
 /* ---- Moves ----------------------------------------------------------------------------------- */
@@ -304,8 +354,8 @@ static void enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task 
 
 int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task *task)
 {
-    int missing;
-    int64_t link = cm_task_choose_link(engine, now, task, *cm_task_link(task), &missing, NULL, NULL);
+    int hold;
+    int64_t link = cm_task_choose_link(engine, now, task, *cm_task_link(task), &hold, NULL, NULL);
     if (link < 0 || (cm_task_is_fitting(task) && !cm_fit_is_needed(engine, task))) {
         return -1; /* as the configuration is now */
     }
@@ -316,9 +366,18 @@ int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task 
     return 0;
 }
 
+/* Whether it is the owner or the operator who can help. */
+static const char *policy_reason(const struct cm_turn *turn, const struct cm_task *task)
+{
+    char *words = cm_residency_consent_words(turn->engine, task->job);
+    const char *reason = words ? CM_HELD_FOR_CONSENT : CM_HELD_FOR_RESIDENCY;
+    free(words);
+    return reason;
+}
+
 void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
 {
-    int missing = 0, reason = 0;
+    int hold = 0, reason = 0;
     char *words = NULL;
     struct cm_job *job = task->job;
     int ambiguous = cm_task_is_ambiguous(task);
@@ -338,12 +397,13 @@ void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
         cm_task_wait_until(turn, task, CM_TASK_SCHEDULED, job->publish_at_ms);
         return;
     }
-    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &missing, &reason, &words);
+    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &hold, &reason, &words);
     if (link >= 0) {
         cm_task_move(turn, task, CM_TASK_READY);
         enqueue(turn->engine, turn->now, task, link);
-    } else if (missing) {
-        cm_task_hold(turn, task, CM_HELD_PLUGIN, cm_reason_name(reason), words);
+    } else if (hold) {
+        cm_task_hold(turn, task, hold, hold == CM_HELD_POLICY ? policy_reason(turn, task) : cm_reason_name(reason),
+                     words);
     } else {
         cm_task_finish(turn, task, CM_TASK_FAILED, cm_reason_name(reason), words);
     }

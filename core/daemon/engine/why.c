@@ -97,11 +97,14 @@ static char *why_running(struct cm_now now, const struct cm_task *task)
         free(since);
         return words;
     }
+    const char *skipped = task->attempt->skipped;
     char *line = cm_format(_("is running on %s for %s (attempt %lld)"),
                            *task->attempt->instance ? task->attempt->instance : _("built-in steps"), since,
                            (long long)task->row->fence);
+    char *whole = *skipped ? cm_format(_("%s; not asked: %s"), line, skipped) : cm_strdup(line);
+    free(line);
     free(since);
-    return line;
+    return whole;
 }
 
 static char *why_over(const struct cm_task *task)

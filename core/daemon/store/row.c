@@ -55,6 +55,7 @@ static const struct cm_column attempt_columns[] = {
     PLAIN(cm_attempt_row, boot),     PLAIN(cm_attempt_row, folder),   PLAIN(cm_attempt_row, started_ms),
     PLAIN(cm_attempt_row, ended_ms), PLAIN(cm_attempt_row, verdict),  PLAIN(cm_attempt_row, reason),
     PLAIN(cm_attempt_row, scope),    PLAIN(cm_attempt_row, words),    PLAIN(cm_attempt_row, delay_ms),
+    PLAIN(cm_attempt_row, skipped),
 };
 
 static const struct cm_column artifact_columns[] = {

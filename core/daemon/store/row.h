@@ -111,6 +111,7 @@ struct cm_attempt_row {
     char *verdict; /* "" while running; cm_verdict names, or crashed, timeout, nostart, lost, cancelled, interrupted */
     char *reason, *scope, *words;
     int64_t delay_ms;
+    char *skipped; /* who came before it in the chain and was not asked, with why: "spare (abroad), …" */
 };
 
 /* A file that tasks read. Written in the commit that accepts the attempt, never before. */

@@ -79,6 +79,9 @@ static const char *const migrations[] = {
      "ALTER TABLE llm_call ADD COLUMN currency TEXT NOT NULL DEFAULT '';"
      "ALTER TABLE llm_call ADD COLUMN billed_nano INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE llm_call ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;"),
+
+    /* 5: why a candidate was passed over */
+    "ALTER TABLE attempt ADD COLUMN skipped TEXT NOT NULL DEFAULT '';",
 };
 
 int cm_schema_newest(void)

@@ -28,7 +28,8 @@
  *        cm_llm_ops.context; cm_stt_ops.models; CM_OPT_STRING_REQUIRED;
  *        cm_publish_request.duration_ms, width, height, small_thumbnail_path;
  *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small";
- *        elsewhere in cm_stt_ops, cm_llm_ops and cm_publish_ops
+ *        elsewhere in cm_stt_ops, cm_llm_ops and cm_publish_ops;
+ *        cm_plugin.reach, CM_PLUGIN_LOCAL()
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -604,6 +605,13 @@ struct cm_publish_ops {
     int32_t elsewhere; /* 1.1: as in cm_stt_ops */
 };
 
+/* Whether what the plugin is given (speech, its text, a clip) may leave this machine through it. Where to is the
+ * operator's to say, in the config. */
+enum cm_reach {
+    CM_REACH_LOCAL = 1,  /* it stays on this machine */
+    CM_REACH_NETWORK = 2 /* it is sent to others */
+};
+
 /* ---- The descriptor ------------------------------------------------------------------------ */
 
 struct cm_plugin {
@@ -618,6 +626,7 @@ struct cm_plugin {
     const struct cm_option *options; /* ends with CM_OPT_END; may be NULL */
     size_t options_size;
     const void *ops; /* struct cm_<stage>_ops */
+    uint32_t reach;  /* 1.1: enum cm_reach; 0 is taken for CM_REACH_NETWORK */
 };
 
 /* The contract's numbers once more, as an ELF note: what packaging tools read, who must not run a
@@ -637,6 +646,13 @@ struct cm_abi_note {
  * CM_PLUGIN(CM_STAGE_STT, "stt_example", "1.0", "Recognises …", options, struct options, ops);
  */
 #define CM_PLUGIN(stage_, name_, version_, summary_, options_, options_type_, ops_)                                    \
+    CM_PLUGIN_REACH(stage_, name_, version_, summary_, options_, options_type_, ops_, CM_REACH_NETWORK)
+
+/* The same for one through which nothing leaves this machine. */
+#define CM_PLUGIN_LOCAL(stage_, name_, version_, summary_, options_, options_type_, ops_)                              \
+    CM_PLUGIN_REACH(stage_, name_, version_, summary_, options_, options_type_, ops_, CM_REACH_LOCAL)
+
+#define CM_PLUGIN_REACH(stage_, name_, version_, summary_, options_, options_type_, ops_, reach_)                      \
     CM_ABI_NOTE();                                                                                                     \
     __attribute__((visibility("default"))) extern const struct cm_plugin cm_plugin;                                    \
     const struct cm_plugin cm_plugin = {CM_PLUGIN_MAGIC, CM_ABI_MAJOR,                                                 \
@@ -644,7 +660,7 @@ struct cm_abi_note {
                                         stage_,          name_,                                                        \
                                         version_,        summary_,                                                     \
                                         options_,        sizeof(options_type_),                                        \
-                                        &(ops_)}
+                                        &(ops_),         reach_}
 
 #ifdef __cplusplus
 }
