@@ -14,7 +14,7 @@ from daemon import Daemon
 
 PAGES = sorted(TOP.glob("docs/**/*.md")) + [TOP / "README.md"]
 WORKER = STAGE / "libexec/clipmaker/clipmaker-worker"
-COMMANDS = "run submit publish targets jobs show watch why cancel retry rm resolve status costs fsck plugins plugin".split()
+COMMANDS = "run submit publish targets jobs show watch why cancel retry rm resolve status consent costs fsck plugins plugin".split()
 FOLDERS = ("core", "docs", "etc", "plugins", "tests", "debian")
 BUILT = {".so", ".mo"}  # what a path of the tree may name without lying in it
 

@@ -898,6 +898,127 @@ static void test_a_clip_is_made_to_fit_before_its_time(void **state)
     free_scene(scene);
 }
 
+/* ---- Where data may go ------------------------------------------------------------------------- */
+
+#define INSTANCES (sizeof instances / sizeof *instances)
+
+/* The same config, with a recipient for one of its instances; NULL: for none. */
+static void send_abroad(struct scene *scene, const char *name, const char *recipient)
+{
+    struct cm_instance *changed = cm_alloc(sizeof instances);
+    memcpy(changed, instances, sizeof instances);
+    for (size_t i = 0; i < INSTANCES; i++) {
+        changed[i].recipient = name && !strcmp(changed[i].name, name) ? recipient : NULL;
+    }
+    struct cm_engine_config config = scene->config;
+    config.instances = changed;
+    cm_engine_configure(scene->engine, &config);
+    free(changed); /* the engine has copies */
+    pump(scene);
+}
+
+static const char worldly[] = "{\"language\":\"en\",\"formats\":[\"9:16\"],\"targets\":[\"folder\"],\"captions\":\"/"
+                              "c.srt\",\"strategy\":\"global\"}";
+static const char homely[] =
+    "{\"language\":\"en\",\"formats\":[\"9:16\"],\"targets\":[\"folder\"],\"captions\":\"/c.srt\",\"strategy\":\"ru\"}";
+
+static void test_ru_goes_past_whoever_is_abroad(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    send_abroad(scene, "captions", "X, USA");
+    cm_engine_consent(scene->engine, "me", "X, USA", 1); /* consent does not help a ru job */
+    submit(scene, homely);
+    run_until(scene, "stt");
+    for (int i = 0; i < 3; i++) {
+        struct cm_action *start = take(scene, CM_ACTION_START, "stt");
+        assert_string_equal(start->start->instance, "sphinx");
+        cm_action_free(start);
+    }
+    assert_words(why(scene, "stt", "01"), "not asked: captions (abroad)");
+    free_scene(scene);
+}
+
+/* A job that does not say, in a config that does not: ru. */
+static void test_a_ru_job_is_held_rather_than_sent_abroad(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    send_abroad(scene, "sphinx", "X, USA");
+    submit(scene, "{\"language\":\"en\",\"targets\":[\"folder\"],\"captions\":\"/c.srt\"}");
+    run_until(scene, "stt");
+    assert_int_equal(end_all(scene, "stt", CM_CANNOT), 3); /* captions could not: the fallback is abroad */
+    assert_null(take(scene, CM_ACTION_START, "stt"));
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_HELD);
+    assert_words(why(scene, "stt", "01"), "held (policy): strategy ru: sphinx would send the sound of the speech");
+    send_abroad(scene, "folder", "Y"); /* that one is at home now, and the last step is not */
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_RUNNING);
+    assert_int_equal(end_all(scene, "stt", CM_OK), 3);
+    assert_int_equal(end_all(scene, "choose", CM_OK), 1);
+    assert_true(end_all(scene, "clip", CM_OK) > 0);
+    assert_null(take(scene, CM_ACTION_START, "publish"));
+    assert_words(why(scene, NULL, NULL), "the clips with their titles and texts");
+    free_scene(scene);
+}
+
+static void test_rejected_input_is_not_held_for_its_fallback(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    send_abroad(scene, "sphinx", "X, USA");
+    submit(scene, homely);
+    run_until(scene, "stt");
+    assert_int_equal(end_all(scene, "stt", CM_REJECT), 3);
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_FAILED);
+    free_scene(scene);
+}
+
+static void test_a_global_job_waits_for_its_owners_consent(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    send_abroad(scene, "sphinx", "X, USA");
+    submit(scene, worldly);
+    assert_null(take(scene, CM_ACTION_START, NULL)); /* not even its source is asked */
+    assert_words(why(scene, NULL, NULL), "the sound of the speech to X, USA");
+    cm_engine_consent(scene->engine, "another", "X, USA", 1);
+    cm_engine_consent(scene->engine, "me", "Y, USA", 1);
+    cm_engine_consents_changed(scene->engine);
+    pump(scene);
+    assert_null(take(scene, CM_ACTION_START, NULL));
+    cm_engine_consent(scene->engine, "me", "X, USA", 1);
+    cm_engine_consents_changed(scene->engine);
+    pump(scene);
+    run_until(scene, "stt");
+    assert_int_equal(end_all(scene, "stt", CM_CANNOT), 6); /* now each one's fallback is asked, too */
+    free_scene(scene);
+}
+
+/* What is in a queue already is looked at once more. */
+static void test_consent_taken_back_stops_what_is_queued(void **state)
+{
+    (void)state;
+    struct scene *scene = new_scene();
+    send_abroad(scene, "captions", "X, USA");
+    cm_engine_consent(scene->engine, "me", "X, USA", 1);
+    submit(scene, worldly);
+    run_until(scene, "prepare");
+    cm_engine_pause(scene->engine, 1);
+    assert_int_equal(end_all(scene, "prepare", CM_OK), 1);
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_READY);
+    cm_engine_consent(scene->engine, "me", "X, USA", 0);
+    cm_engine_consents_changed(scene->engine);
+    cm_engine_pause(scene->engine, 0);
+    pump(scene);
+    assert_null(take(scene, CM_ACTION_START, "stt"));
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_HELD);
+    send_abroad(scene, "captions", "Z"); /* a new recipient asks again */
+    assert_words(why(scene, "stt", "01"), "has not consented");
+    send_abroad(scene, NULL, NULL);
+    assert_int_equal(state_of(scene, JOB, "stt", "01"), CM_TASK_RUNNING);
+    free_scene(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -918,6 +1039,11 @@ int main(void)
         cmocka_unit_test(test_remove),
         cmocka_unit_test(test_instance_goes_and_comes),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_consent_taken_back_stops_what_is_queued),
+        cmocka_unit_test(test_a_global_job_waits_for_its_owners_consent),
+        cmocka_unit_test(test_rejected_input_is_not_held_for_its_fallback),
+        cmocka_unit_test(test_a_ru_job_is_held_rather_than_sent_abroad),
+        cmocka_unit_test(test_ru_goes_past_whoever_is_abroad),
         cmocka_unit_test(test_commit_then_act),
         cmocka_unit_test(test_posts_do_not_count_as_jobs),
         cmocka_unit_test(test_a_large_clip_is_made_to_fit),

@@ -202,7 +202,7 @@ static void take_clip_limits(struct cm_build *build, struct cm_plugin_use *use)
 }
 
 /* What every instance has, beside its plugin's options. */
-static const char *const ours[] = {"plugin", "limit",    "rate",            "account", "prices",
+static const char *const ours[] = {"plugin", "limit",     "rate",     "account",        "prices",
                                    "data",   "recipient", "max_clip", "max_clip_length"};
 #define OUR_COUNT (sizeof ours / sizeof *ours)
 

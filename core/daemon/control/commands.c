@@ -835,11 +835,21 @@ static const struct {
     void (*run)(struct cm_client *client);
     int needs_store;
 } commands[] = {
-    {"submit", do_submit, 1},       {"publish", do_publish, 1}, {"targets", cm_targets_list, 0},
-    {"check", cm_targets_check, 1}, {"jobs", do_jobs, 1},       {"show", do_show, 1},
-    {"watch", do_watch, 1},         {"why", do_why, 1},         {"cancel", do_cancel, 1},
-    {"retry", do_retry, 1},         {"rm", do_rm, 1},           {"resolve", do_resolve, 1},
-    {"status", do_status, 0},       {"fsck", do_fsck, 1},       {"reload", do_reload, 0},
+    {"submit", do_submit, 1},
+    {"publish", do_publish, 1},
+    {"targets", cm_targets_list, 0},
+    {"check", cm_targets_check, 1},
+    {"jobs", do_jobs, 1},
+    {"show", do_show, 1},
+    {"watch", do_watch, 1},
+    {"why", do_why, 1},
+    {"cancel", do_cancel, 1},
+    {"retry", do_retry, 1},
+    {"rm", do_rm, 1},
+    {"resolve", do_resolve, 1},
+    {"status", do_status, 0},
+    {"fsck", do_fsck, 1},
+    {"reload", do_reload, 0},
     {"costs", cm_command_costs, 1},
     {"consent", cm_command_consent, 1},
 };

@@ -111,7 +111,7 @@ static struct cm_decision decide(struct cm_engine *engine, struct cm_now now, st
     const struct cm_step *step = cm_task_step(task);
     const struct cm_known_instance *known = cm_engine_instance(engine, task->attempt->instance);
     int hold = 0, ambiguous = cm_task_is_ambiguous(task),
-                 publish = cm_task_is_publish(task) && !cm_task_is_fitting(task);
+        publish = cm_task_is_publish(task) && !cm_task_is_fitting(task);
     struct cm_policy_case about = {
         .done = done,
         .publish = publish,
