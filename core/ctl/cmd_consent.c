@@ -8,10 +8,10 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
+#include "core/common/units.h"
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
 #include "core/ctl/grid.h"
-#include "core/ctl/when.h"
 
 /* "a, b" of a list of texts; malloc'd. */
 static char *joined(struct json_object *list)
@@ -35,7 +35,7 @@ static void print_recipients(struct json_object *recipients)
     for (size_t i = 0; i < count; i++) {
         struct json_object *one = json_object_array_get_idx(recipients, i);
         char *what = joined(cm_json_array(one, "what")), *instances = joined(cm_json_array(one, "instances"));
-        char *given = cm_when_show(cm_json_int(one, "given_ms", 0));
+        char *given = cm_show_time(cm_json_int(one, "given_ms", 0));
         cm_grid_add(&grid,
                     (const char *[]){cm_json_text(one, "recipient", ""), what, instances, *given ? given : _("no")});
         free(what);
