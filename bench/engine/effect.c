@@ -57,5 +57,5 @@ static enum cm_verdict find(struct cm_ctx *ctx, const struct cm_publish_request 
 static const struct cm_publish_ops ops = {
     .size = sizeof ops, .settle = CM_SETTLE_SEARCH, .settle_ms = 100, .publish = publish, .find = find};
 
-CM_PLUGIN(CM_STAGE_PUBLISH, "effect", "1.0", "For measuring only: posts lines into a file", options, struct options,
-          ops);
+CM_PLUGIN_LOCAL(CM_STAGE_PUBLISH, "effect", "1.0", "For measuring only: posts lines into a file", options,
+                struct options, ops);

@@ -24,4 +24,4 @@ static enum cm_verdict answer(struct cm_ctx *ctx, const struct cm_llm_request *r
 
 static const struct cm_llm_ops ops = {.size = sizeof ops, .needs_no_prompt = 1, .answer = answer};
 
-CM_PLUGIN(CM_STAGE_LLM, "noop", "1.0", "For measuring only: does nothing", options, struct options, ops);
+CM_PLUGIN_LOCAL(CM_STAGE_LLM, "noop", "1.0", "For measuring only: does nothing", options, struct options, ops);

@@ -41,10 +41,13 @@ static const struct unit rates[] = {
     {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
 };
 
-/* `format` shows the text (cut, should it be endless) and says what was expected. */
+/* `format` shows the text (cut, should it be endless) and says what was expected; on one line, whatever the text has.
+ */
 static int wrong(char **error, const char *text, const char *format)
 {
     *error = cm_format(_(format), text);
+    for (char *at = *error; *at; at++)
+        *at = (unsigned char)*at < ' ' || *at == 127 ? ' ' : *at;
     return -1;
 }
 
