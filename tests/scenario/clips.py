@@ -15,6 +15,7 @@ import subprocess
 import time
 
 from conftest import STAGE, TOP
+from daemon import send_signal
 
 CLIPMAKER = STAGE / "bin/clipmaker"
 SIZES = {"9:16": (1080, 1920), "1:1": (1080, 1080), "16:9": (1920, 1080)}
@@ -100,10 +101,7 @@ def kill_all(process, out):
     """kill -9 of the command, its daemon and every worker."""
     process.kill()
     for pid in at_work(out):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        send_signal(pid, signal.SIGKILL)
     process.wait()
 
 

@@ -37,6 +37,23 @@ MORE = """,
 Act = collections.namedtuple("Act", "ms pid stage instance job step item fence number what")
 
 
+def process_file(pid, name):
+    """What /proc says of a process, nothing when it has ended in between."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def send_signal(pid, number):
+    """True when there was a process to take it."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
 class Refused(Exception):
     def __init__(self, answer):
         super().__init__(answer["words"])

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from daemon import OVER
+from daemon import OVER, send_signal
 
 #: How many posts the killing goes over.
 POSTS = int(os.environ.get("CLIPMAKER_TEST_POSTS", 30))
@@ -67,10 +67,7 @@ class Killer:
             time.sleep(0.02)  # the worker reads the answer, and may have told it
         for pid in {"worker": [worker], "daemon": [self.daemon.process.pid]}.get(victim, [self.daemon.process.pid, worker]):
             if pid:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                send_signal(pid, signal.SIGKILL)
         with self.lock:
             self.kills[phase, victim] += 1
             self.kinds[re.sub(r"\d+$", "", handler.path), phase] += 1

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import STAGE
-from daemon import Client, Daemon, Refused
+from daemon import Client, Daemon, Refused, process_file
 
 
 @pytest.fixture
@@ -516,13 +516,6 @@ def test_a_secret_is_nowhere(make):
     assert CANARY not in shown and CANARY not in daemon.log_text()
     for path in [one for one in daemon.root.glob("**/*") if one.is_file() and one != secret]:
         assert CANARY.encode() not in path.read_bytes(), path
-
-
-def process_file(pid, name):
-    try:
-        return pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
-        return b""
 
 
 # ---- The control socket ------------------------------------------------------------------------------------------

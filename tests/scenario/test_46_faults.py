@@ -14,8 +14,7 @@ import time
 
 import pytest
 
-from conftest import STAGE
-from daemon import OVER, Client, Refused
+from daemon import OVER, Refused
 from test_45_faults import more_pipelines, tried
 
 

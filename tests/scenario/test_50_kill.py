@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from daemon import OVER, Daemon, Refused
+from daemon import OVER, Daemon, Refused, send_signal
 
 RUNS = int(os.environ.get("CLIPMAKER_TEST_KILLS", 200))
 SEED = int(os.environ.get("CLIPMAKER_TEST_SEED", 0)) or random.SystemRandom().randrange(1, 10**6)
@@ -29,11 +29,7 @@ def kill_worker(daemon, chance):
     pids = workers_of(daemon)
     if not pids:
         return False
-    try:
-        os.kill(chance.choice(pids), 9)
-        return True
-    except ProcessLookupError:
-        return False
+    return send_signal(chance.choice(pids), 9)
 
 
 def hand_in(daemon):

@@ -1,11 +1,10 @@
 """Two daemons on one database: a job has one owner, whoever stops, hangs or dies."""
-import os
 import signal
 import time
 
 import pytest
 
-from daemon import Daemon, Refused
+from daemon import Daemon, Refused, send_signal
 from postgres import postgres  # noqa: F401 pylint: disable=unused-import
 
 LEASE = 1.0
@@ -29,7 +28,7 @@ def pair(tmp_path, postgres):  # noqa: F811
     until = time.monotonic() + 10
     while made and made[0].processes() and time.monotonic() < until:
         for pid in made[0].processes():
-            os.kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
@@ -94,14 +93,11 @@ def test_one_stopped_in_the_middle_of_a_publish(pair):
     one.wait_act("posted", job=job, stage="publish")
     stopped = [one.process.pid, *children(one)]
     for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+        send_signal(pid, signal.SIGSTOP)
     time.sleep(3 * LEASE)
     assert two.ended(job)["state"] == "succeeded", "the other one took it over"
     for pid in stopped:
-        try:
-            os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
+        send_signal(pid, signal.SIGCONT)
     begins_again(one, before)
     new = one.submit()
     assert one.ended(new)["state"] == "succeeded"

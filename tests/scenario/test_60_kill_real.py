@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import STAGE, made
+from daemon import send_signal
 
 #: Which step's new attempt to wait for, and how long after its start everything is killed.
 MOMENTS = [("fetch", 0), ("prepare", 0.05), ("transcript", 0.1), ("transcript", 0.5), ("transcript", 1.0),
@@ -66,10 +67,7 @@ class Job:
             if not alive:
                 return
             for pid in alive:
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    pass
+                send_signal(pid, 9)
             time.sleep(0.02)
 
     def ask(self, *arguments):

@@ -1,7 +1,6 @@
 """Calls that cost money, through the daemon: each has a row before it is sent, and nothing answered is paid twice."""
 import json
 import os
-import pathlib
 import re
 import resource
 import signal
@@ -11,7 +10,7 @@ import threading
 
 import pytest
 
-from daemon import Daemon
+from daemon import Daemon, process_file, send_signal
 from openai_server import Answer, Server, chat, error
 from test_75_openai import KEY, example
 
@@ -74,12 +73,12 @@ def test_an_answer_that_nobody_took_is_not_asked_for_again(daemon, server):
         return reply
 
     def kill():
-        for pid in workers(daemon, "llm"):
-            os.kill(pid, signal.SIGSTOP)
+        for pid in workers(daemon):
+            send_signal(pid, signal.SIGSTOP)
         if any((daemon.state / "jobs").glob("*/answers/*")):
             killed.set()
-        for pid in workers(daemon, "llm"):
-            os.kill(pid, signal.SIGKILL)
+        for pid in workers(daemon):
+            send_signal(pid, signal.SIGKILL)
 
     server.script = [kill_soon]
     job = daemon.submit()
@@ -89,16 +88,8 @@ def test_an_answer_that_nobody_took_is_not_asked_for_again(daemon, server):
         assert len(server.requests) == 2
 
 
-def workers(daemon, stage):
-    found = []
-    for pid in daemon.processes():
-        try:
-            name = open(f"/proc/{pid}/cmdline", "rb").read()
-        except OSError:
-            continue
-        if b"clipmaker-worker" in name:
-            found.append(pid)
-    return found
+def workers(daemon):
+    return [pid for pid in daemon.processes() if b"clipmaker-worker" in process_file(pid, "cmdline")]
 
 
 def test_a_call_cut_off_by_a_kill_is_on_record_as_unknown(daemon, server):
@@ -146,7 +137,7 @@ def unfinished(daemon, jobs):
 
 def holders(daemon, name):
     """Processes with the key in /proc/PID/name."""
-    return [pid for pid in daemon.processes() if KEY.encode() in pathlib.Path(f"/proc/{pid}/{name}").read_bytes()]
+    return [pid for pid in daemon.processes() if KEY.encode() in process_file(pid, name)]
 
 
 def told(daemon, job):
@@ -213,8 +204,8 @@ def test_no_core_holds_the_key(daemon, server, tmp_path, monkeypatch):
     server.script = [Answer("late", slow=20)]
     daemon.submit()
     daemon.wait(lambda: server.requests, "a call")
-    for pid in workers(daemon, "llm"):
-        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    for pid in workers(daemon):
+        limits = process_file(pid, "limits").decode()
         assert re.search(r"Max core file size +0 +0 ", limits), limits
         os.kill(pid, signal.SIGABRT)
     daemon.wait(lambda: "signal 6" in daemon.log_text(), "a word about the worker's end")
