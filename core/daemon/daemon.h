@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/daemon/config/config.h"
+#include "core/daemon/config/load.h"
 #include "core/daemon/engine/engine.h"
 #include "core/daemon/store/store.h"
 

@@ -10,7 +10,8 @@
 
 #include "core/common/log.h"
 #include "core/common/text.h"
-#include "core/daemon/config/read.h"
+#include "core/daemon/config/complaints.h"
+#include "core/daemon/config/load.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/notify.h"
 #include "core/daemon/run/attempts.h"
@@ -29,7 +30,7 @@ struct cm_reload {
 static void take_over(struct cm_daemon *daemon, struct cm_config *fresh)
 {
     struct cm_config *old = daemon->config;
-    char *fixed = cm_config_needs_restart(old, fresh);
+    char *fixed = cm_settings_needs_restart(&old->settings, &fresh->settings);
     if (*fixed) {
         cm_warn("a reload does not change %s: restart clipmakerd for that", fixed);
     }

@@ -12,8 +12,9 @@
 #include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/text.h"
+#include "core/daemon/config/complaints.h"
 #include "core/daemon/config/config.h"
-#include "core/daemon/config/read.h"
+#include "core/daemon/config/load.h"
 #include "core/daemon/registry.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -153,7 +154,7 @@ static void check(struct cm_config *config)
     }
     struct cm_engine_config engine = cm_config_engine(config, "boot", 1);
     fuzz_promise(engine.slots > 0 && engine.instance_count == config->use_count);
-    char *names = cm_config_needs_restart(config, config);
+    char *names = cm_settings_needs_restart(&config->settings, &config->settings);
     fuzz_promise(!*names);
     free(names);
 }

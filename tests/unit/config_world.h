@@ -5,8 +5,9 @@
 #ifndef CM_TEST_CONFIG_WORLD_H
 #define CM_TEST_CONFIG_WORLD_H
 
+#include "core/daemon/config/complaints.h"
 #include "core/daemon/config/config.h"
-#include "core/daemon/config/read.h"
+#include "core/daemon/config/load.h"
 #include "core/daemon/registry.h"
 
 struct world {

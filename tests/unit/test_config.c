@@ -437,7 +437,7 @@ static void reload_knows_what_it_cannot_change(void **state)
     struct cm_config *old = world.config;
     world.config = NULL;
     load_with("store = \"memory:\";\nslots = 4;\n");
-    char *names = cm_config_needs_restart(old, world.config);
+    char *names = cm_settings_needs_restart(&old->settings, &world.config->settings);
     assert_string_equal(names, "store");
     free(names);
     cm_config_free(old);

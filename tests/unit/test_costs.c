@@ -16,8 +16,8 @@
 #include "core/common/file.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
+#include "core/daemon/config/complaints.h"
 #include "core/daemon/config/prices.h"
-#include "core/daemon/config/read.h"
 #include "core/daemon/run/calls.h"
 #include "core/daemon/store/costs.h"
 

@@ -4,8 +4,12 @@
 #ifndef CM_DAEMON_CONFIG_BUILD_H
 #define CM_DAEMON_CONFIG_BUILD_H
 
+#include "core/daemon/config/complaints.h"
 #include "core/daemon/config/config.h"
 #include "core/daemon/config/read.h"
+
+struct cm_overrides;
+struct cm_registry;
 
 struct cm_build {
     struct cm_config *config;
@@ -25,12 +29,5 @@ void cm_take_residency(struct cm_build *build, struct cm_plugin_use *use, const 
                        const struct cm_conf_value *recipient);
 /* … and that no chain leaves the country where the strategy is ru. */
 void cm_check_residency(struct cm_build *build);
-
-/* A scalar as the user would write it in text; NULL for a group or list. malloc'd. */
-char *cm_conf_text(const config_setting_t *setting);
-/* ", did you mean X?" or "". malloc'd. */
-char *cm_did_you_mean(const char *wrong, const char *const *names, size_t count);
-/* `path` made absolute from the folder of the config file. malloc'd; "" stays "". */
-char *cm_conf_path(const char *file, const char *path);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * The configuration of the daemon, checked: settings, plugin instances, pipelines. Either it is
- * sound as a whole or it is not there at all, with every complaint in a list.
+ * The configuration of the daemon, checked: settings, plugin instances, pipelines. Made by load.h.
  */
 #ifndef CM_DAEMON_CONFIG_H
 #define CM_DAEMON_CONFIG_H
@@ -8,27 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/daemon/config/settings.h"
 #include "core/daemon/engine/engine.h"
 
 struct json_object;
-struct cm_complaints;
-struct cm_registry;
-struct cm_option;
 struct cm_price_list;
-
-/* One member a setting; the table that fills them is in schema.c. */
-struct cm_settings {
-    const char *store, *state, *language, *log, *prompts, *plugin_folder, *worker;
-    const char *run_target, *run_option, *strategy;
-    double usd_roubles; /* 0: not told */
-    const char *usd_as_of;
-    int64_t slots, max_jobs, min_free_bytes, kill_after_ms, drain_ms, lease_ms;
-    int64_t memory_source_bytes, memory_prepare_bytes, memory_stt_bytes, memory_llm_bytes, memory_render_bytes,
-        memory_publish_bytes, memory_builtin_bytes;
-    int64_t warm_idle_ms, warm_attempts;
-    int64_t backoff_base_ms, backoff_max_ms, breaker_failures, breaker_rest_ms;
-    int64_t clips_count, clips_min_ms, clips_max_ms;
-};
 
 struct cm_names {
     char **items;
@@ -53,13 +36,6 @@ struct cm_plugin_use {
     struct json_object *described;       /* the plugin's own word, from --describe */
 };
 
-/* What the command line says over the files. NULL: nothing. */
-struct cm_overrides {
-    const char *state;
-    const char *output; /* folder for the option that `run` names */
-    int is_private;
-};
-
 struct cm_config {
     char *path;
     struct cm_settings settings;
@@ -78,10 +54,6 @@ struct cm_config {
     size_t price_list_count, price_list_room;
 };
 
-/* Reads, describes and checks everything. NULL with complaints. `registry` keeps what plugins
- * said of themselves over reloads. */
-struct cm_config *cm_config_load(const char *path, const struct cm_overrides *overrides, struct cm_registry *registry,
-                                 struct cm_complaints *complaints);
 void cm_config_free(struct cm_config *config);
 
 const struct cm_plugin_use *cm_config_use(const struct cm_config *config, const char *name);
@@ -92,14 +64,5 @@ void cm_names_add(struct cm_names *names, const char *name);
 int64_t cm_config_memory(const struct cm_config *config, int stage);
 /* The engine's view; pointers live as long as the config. */
 struct cm_engine_config cm_config_engine(const struct cm_config *config, const char *boot, uint64_t seed);
-/* Names of settings that a reload cannot change and that differ; "" when none. malloc'd. */
-char *cm_config_needs_restart(const struct cm_config *old, const struct cm_config *fresh);
-
-/* ---- The schema: schema.c ---- */
-
-const struct cm_option *cm_settings_table(void);
-int cm_settings_is_group(const char *path);
-/* Every setting with type, default, range and help, for people. */
-void cm_settings_print(void);
 
 #endif

@@ -15,6 +15,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/config/build.h"
+#include "core/daemon/config/load.h"
 #include "core/daemon/config/prices.h"
 #include "core/daemon/registry.h"
 

@@ -10,8 +10,8 @@
 
 #include "core/common/file.h"
 #include "core/common/text.h"
-#include "core/daemon/config/build.h"
-#include "core/daemon/config/read.h"
+#include "core/daemon/config/complaints.h"
+#include "core/daemon/config/scan.h"
 
 #define LIST_MAX_BYTES (1 << 20)
 #define PRICE_MAX 1e6 /* of the currency's units: anything above is a slip of the pen */

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,35 +14,10 @@
 #include "core/common/file.h"
 #include "core/common/log.h"
 #include "core/common/text.h"
+#include "core/daemon/config/complaints.h"
+#include "core/daemon/config/scan.h"
 
 #define FILE_MAX_BYTES (1024 * 1024)
-
-/* ---- Complaints ------------------------------------------------------------------------------ */
-
-void cm_complain(struct cm_complaints *complaints, const char *file, int line, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    char *words = cm_vformat(cm_words(format), arguments);
-    va_end(arguments);
-    complaints->lines = cm_grow(complaints->lines, &complaints->room, complaints->count, sizeof(char *));
-    char **place = &complaints->lines[complaints->count++];
-    if (file && line > 0) {
-        *place = cm_format("%s:%d: %s", file, line, words);
-    } else {
-        *place = file ? cm_format("%s: %s", file, words) : cm_strdup(words);
-    }
-    free(words);
-}
-
-void cm_complaints_free(struct cm_complaints *complaints)
-{
-    for (size_t i = 0; i < complaints->count; i++) {
-        free(complaints->lines[i]);
-    }
-    free(complaints->lines);
-    *complaints = (struct cm_complaints){0};
-}
 
 /* ---- One file -------------------------------------------------------------------------------- */
 
@@ -280,4 +254,34 @@ void cm_conf_free(struct cm_conf *conf)
     free(conf->values);
     free(conf->files);
     free(conf);
+}
+
+/* ---- One value ------------------------------------------------------------------------------- */
+
+char *cm_conf_text(const config_setting_t *setting)
+{
+    switch (config_setting_type(setting)) {
+    case CONFIG_TYPE_STRING:
+        return cm_strdup(config_setting_get_string(setting));
+    case CONFIG_TYPE_INT:
+        return cm_format("%d", config_setting_get_int(setting));
+    case CONFIG_TYPE_FLOAT:
+        return cm_format("%.17g", config_setting_get_float(setting));
+    case CONFIG_TYPE_BOOL:
+        return cm_strdup(config_setting_get_bool(setting) ? "true" : "false");
+    default:
+        return NULL;
+    }
+}
+
+char *cm_conf_path(const char *file, const char *path)
+{
+    if (!*path || *path == '/') {
+        return cm_strdup(path);
+    }
+    const char *slash = strrchr(file, '/');
+    char *beside = slash ? cm_format("%.*s/%s", (int)(slash - file), file, path) : cm_strdup(path);
+    char *absolute = cm_path_absolute(beside);
+    free(beside);
+    return absolute;
 }

@@ -8,16 +8,7 @@
 #include <libconfig.h>
 #include <stddef.h>
 
-/* Everything that is wrong, one line each, in the order found. */
-struct cm_complaints {
-    char **lines;
-    size_t count, room;
-};
-
-/* "FILE:LINE: words"; line 0 leaves the line out, file NULL both. */
-void cm_complain(struct cm_complaints *complaints, const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-void cm_complaints_free(struct cm_complaints *complaints);
+struct cm_complaints;
 
 struct cm_conf_file {
     char *path;
@@ -49,8 +40,9 @@ struct cm_conf *cm_conf_read(const char *path, cm_conf_is_group_fn is_group, str
 void cm_conf_free(struct cm_conf *conf);
 const struct cm_conf_value *cm_conf_find(const struct cm_conf *conf, const char *path);
 
-/* What libconfig would swallow or misread: @include lines, numbers beyond 32 bits, bytes that are
- * no UTF-8 text. Returns how many complaints were added. */
-size_t cm_conf_scan(const char *text, size_t bytes, const char *file, struct cm_complaints *complaints);
+/* A scalar as the user would write it in text; NULL for a group or list. malloc'd. */
+char *cm_conf_text(const config_setting_t *setting);
+/* `path` made absolute from the folder of the config file. malloc'd; "" stays "". */
+char *cm_conf_path(const char *file, const char *path);
 
 #endif

@@ -2,12 +2,14 @@
  * A look at the bytes of a config file before libconfig sees them: it exits on an @include of a
  * folder, and stores 3000000000 as -1294967296 without a word.
  */
+#include "core/daemon/config/scan.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/common/text.h"
-#include "core/daemon/config/read.h"
+#include "core/daemon/config/complaints.h"
 
 struct scan {
     const char *at, *end, *file;

@@ -1,6 +1,8 @@
 /*
- * Every setting outside the plugins, in one table: it parses, checks, defaults and explains.
+ * The table of settings.
  */
+#include "core/daemon/config/settings.h"
+
 #include <clipmaker/plugin.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -9,7 +11,6 @@
 
 #include "core/common/options.h"
 #include "core/common/text.h"
-#include "core/daemon/config/config.h"
 
 #define SECOND 1000.0
 #define HOUR (3600 * SECOND)
@@ -88,13 +89,13 @@ int cm_settings_is_group(const char *path)
     return 0;
 }
 
-char *cm_config_needs_restart(const struct cm_config *old, const struct cm_config *fresh)
+char *cm_settings_needs_restart(const struct cm_settings *old, const struct cm_settings *fresh)
 {
     struct cm_text names = {0};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         const char *before, *after;
-        memcpy(&before, (const char *)&old->settings + fixed[i].offset, sizeof before);
-        memcpy(&after, (const char *)&fresh->settings + fixed[i].offset, sizeof after);
+        memcpy(&before, (const char *)old + fixed[i].offset, sizeof before);
+        memcpy(&after, (const char *)fresh + fixed[i].offset, sizeof after);
         if (strcmp(before, after) != 0) {
             cm_text_addf(&names, "%s%s", names.length ? ", " : "", fixed[i].name);
         }
