@@ -14,9 +14,49 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
-#include "core/worker/host.h"
+#include "core/worker/kept.h"
 
 #define ARTIFACT_MAX_BYTES (256 * 1024 * 1024)
+#define DELAY_MAX_MS (24 * 3600 * 1000LL)
+#define WORDS_MAX_BYTES 1000
+
+static int in_range(uint32_t value, int first, int last, int fallback)
+{
+    return value >= (uint32_t)first && value <= (uint32_t)last ? (int)value : fallback;
+}
+
+void cm_call_record(struct cm_call *call, const struct cm_failure *failure, const char *words)
+{
+    struct cm_host_call *host = call->host;
+    host->verdict = (enum cm_verdict)in_range(failure->verdict, CM_AGAIN, CM_UNSURE, CM_CANNOT);
+    host->reason = (enum cm_reason)in_range(failure->reason, CM_REASON_NETWORK, CM_REASON_INTERNAL, CM_REASON_INTERNAL);
+    host->scope = (enum cm_scope)in_range(failure->scope, CM_SCOPE_ITEM, CM_SCOPE_INSTANCE, CM_SCOPE_ITEM);
+    host->delay_ms = failure->delay_ms < 0 ? 0 : failure->delay_ms > DELAY_MAX_MS ? DELAY_MAX_MS : failure->delay_ms;
+    free(host->words);
+    host->words = cm_log_clean(words);
+    size_t bytes = strlen(host->words);
+    if (bytes > WORDS_MAX_BYTES) {
+        bytes = WORDS_MAX_BYTES;
+        while (bytes > 0 && ((unsigned char)host->words[bytes] & 0xc0) == 0x80) {
+            bytes--;
+        }
+        host->words[bytes] = '\0';
+    }
+}
+
+void cm_call_note_disk(struct cm_call *call, const char *path, int error)
+{
+    if (call->host->disk_words || (error != ENOSPC && error != EDQUOT && error != EROFS && error != EACCES)) {
+        return;
+    }
+    const char *slash = strrchr(path, '/');
+    char *folder = slash && slash > path ? cm_strndup(path, (size_t)(slash - path)) : cm_strdup("/");
+    const char *format = error == EROFS || error == EACCES
+                             ? _("cannot write into the folder %s: %s; make it writable and it goes on")
+                             : _("cannot write into the folder %s: %s; make room and it goes on");
+    call->host->disk_words = cm_format(format, folder, strerror(error));
+    free(folder);
+}
 
 enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,
                              ...)
@@ -26,14 +66,14 @@ enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum
     va_start(arguments, format);
     char *words = cm_vformat(cm_words(format), arguments);
     va_end(arguments);
-    cm_host_record(call, &failure, words);
+    cm_call_record(call, &failure, words);
     free(words);
     return verdict;
 }
 
 enum cm_verdict cm_call_fail_write(struct cm_call *call, const char *path, int error)
 {
-    cm_host_note_disk(call, path, error);
+    cm_call_note_disk(call, path, error);
     if (call->host->disk_words) {
         return cm_call_fail(call, CM_HOLD, CM_REASON_RESOURCE, "%s", call->host->disk_words);
     }

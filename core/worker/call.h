@@ -27,8 +27,8 @@ struct cm_call {
     const char *op, *item;
     const void *ops;            /* the stage's ops struct, copied into a zeroed one of our size */
     struct cm_done *done;       /* the answer; the stage adds artifacts and children */
-    struct cm_emitted *emitted; /* what the plugin emitted: host.h */
-    struct cm_host_call *host;  /* what the host remembers of this call: host.h */
+    struct cm_emitted *emitted; /* what the plugin emitted: kept.h */
+    struct cm_host_call *host;  /* what the host remembers of this call: kept.h */
 };
 
 /* A stage or built-in step. Writes its artifacts and returns CM_OK, or a failure already recorded
@@ -45,6 +45,10 @@ enum cm_verdict cm_builtin_windows(struct cm_call *call);
 enum cm_verdict cm_builtin_choose(struct cm_call *call);
 enum cm_verdict cm_builtin_take(struct cm_call *call);
 
+/* Records a failure of core's own or the plugin's; the words are copied and cleaned. */
+void cm_call_record(struct cm_call *call, const struct cm_failure *failure, const char *words);
+/* Remembers that `path` could not be written, when `error` is of the kind a person must mend. */
+void cm_call_note_disk(struct cm_call *call, const char *path, int error);
 /* Records a failure of core's own and returns the verdict. The format is translated. */
 enum cm_verdict cm_call_fail(struct cm_call *call, enum cm_verdict verdict, enum cm_reason reason, const char *format,
                              ...) __attribute__((format(printf, 4, 5)));

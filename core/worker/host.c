@@ -21,8 +21,6 @@
 #include "core/worker/link.h"
 
 #define PROGRESS_EVERY_MS 250
-#define DELAY_MAX_MS (24 * 3600 * 1000LL)
-#define WORDS_MAX_BYTES 1000
 #define NAME_MAX_BYTES 64
 #define VALUE_MAX_BYTES 4096
 
@@ -113,30 +111,6 @@ static char *host_format(struct cm_ctx *ctx, const char *format, ...)
     return copy;
 }
 
-static int in_range(uint32_t value, int first, int last, int fallback)
-{
-    return value >= (uint32_t)first && value <= (uint32_t)last ? (int)value : fallback;
-}
-
-void cm_host_record(struct cm_call *call, const struct cm_failure *failure, const char *words)
-{
-    struct cm_host_call *host = call->host;
-    host->verdict = (enum cm_verdict)in_range(failure->verdict, CM_AGAIN, CM_UNSURE, CM_CANNOT);
-    host->reason = (enum cm_reason)in_range(failure->reason, CM_REASON_NETWORK, CM_REASON_INTERNAL, CM_REASON_INTERNAL);
-    host->scope = (enum cm_scope)in_range(failure->scope, CM_SCOPE_ITEM, CM_SCOPE_INSTANCE, CM_SCOPE_ITEM);
-    host->delay_ms = failure->delay_ms < 0 ? 0 : failure->delay_ms > DELAY_MAX_MS ? DELAY_MAX_MS : failure->delay_ms;
-    free(host->words);
-    host->words = cm_log_clean(words);
-    size_t bytes = strlen(host->words);
-    if (bytes > WORDS_MAX_BYTES) {
-        bytes = WORDS_MAX_BYTES;
-        while (bytes > 0 && ((unsigned char)host->words[bytes] & 0xc0) == 0x80) {
-            bytes--;
-        }
-        host->words[bytes] = '\0';
-    }
-}
-
 static enum cm_verdict host_fail(struct cm_ctx *ctx, const struct cm_failure *failure, const char *format, ...)
 {
     struct cm_failure taken;
@@ -145,23 +119,9 @@ static enum cm_verdict host_fail(struct cm_ctx *ctx, const struct cm_failure *fa
     va_start(arguments, format);
     char *words = cm_vformat(cm_words(format), arguments);
     va_end(arguments);
-    cm_host_record(cm_host_of(ctx), &taken, words);
+    cm_call_record(cm_host_of(ctx), &taken, words);
     free(words);
     return (enum cm_verdict)taken.verdict;
-}
-
-void cm_host_note_disk(struct cm_call *call, const char *path, int error)
-{
-    if (call->host->disk_words || (error != ENOSPC && error != EDQUOT && error != EROFS && error != EACCES)) {
-        return;
-    }
-    const char *slash = strrchr(path, '/');
-    char *folder = slash && slash > path ? cm_strndup(path, (size_t)(slash - path)) : cm_strdup("/");
-    const char *format = error == EROFS || error == EACCES
-                             ? _("cannot write into the folder %s: %s; make it writable and it goes on")
-                             : _("cannot write into the folder %s: %s; make room and it goes on");
-    call->host->disk_words = cm_format(format, folder, strerror(error));
-    free(folder);
 }
 
 static int64_t now_ms(void)
@@ -198,7 +158,7 @@ static const char *host_output(struct cm_ctx *ctx, const char *name)
         return ""; /* opening it fails with "no such file" */
     }
     if (cm_call_folder(call)) {
-        cm_host_note_disk(call, call->dir, errno);
+        cm_call_note_disk(call, call->dir, errno);
     }
     return host_format(ctx, "%s/%s", call->dir, name);
 }
@@ -410,7 +370,7 @@ static void record_silent(struct cm_call *call, enum cm_verdict returned)
     }
     char *words = cm_format(_("the plugin of %s gave no reason for its verdict %d: a bug in it"), call->ctx.instance,
                             (int)returned);
-    cm_host_record(call, &failure, words);
+    cm_call_record(call, &failure, words);
     free(words);
 }
 
@@ -434,7 +394,7 @@ enum cm_verdict cm_host_judge(struct cm_call *call, enum cm_verdict returned)
     }
     if (returned != CM_OK && host->disk_words && !host->sent) {
         struct cm_failure failure = {.verdict = CM_HOLD, .reason = CM_REASON_RESOURCE};
-        cm_host_record(call, &failure, host->disk_words);
+        cm_call_record(call, &failure, host->disk_words);
     }
     if (returned == CM_OK) {
         done->outcome = CM_OK;

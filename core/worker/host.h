@@ -1,6 +1,5 @@
 /*
- * The host's side of a call: what is remembered while a plugin works, and what it emitted. The
- * functions that the plugin sees are in host.c and host_*.c, gathered into one table.
+ * The host's side of a call: the functions that the plugin sees, in host.c and host_*.c, gathered into one table.
  */
 #ifndef CM_WORKER_HOST_H
 #define CM_WORKER_HOST_H
@@ -8,53 +7,10 @@
 #include <clipmaker/plugin.h>
 #include <stddef.h>
 
+#include "core/worker/kept.h"
+
 struct cm_call;
 struct json_object;
-
-/* A chunk with the speech intervals that were emitted before it. */
-struct cm_emitted_chunk {
-    struct cm_chunk chunk;
-    size_t first_speech, speech_count; /* in cm_emitted.speech */
-};
-
-/* What a plugin emitted; every string is our own copy. */
-struct cm_emitted {
-    struct cm_word *words;
-    size_t word_count, word_room;
-    struct cm_segment *segments;
-    size_t segment_count, segment_room;
-    struct cm_interval *speech;
-    size_t speech_count, speech_room;
-    struct cm_emitted_chunk *chunks;
-    size_t chunk_count, chunk_room;
-    struct cm_cue *cues;
-    size_t cue_count, cue_room;
-    struct cm_file *files;
-    size_t file_count, file_room;
-};
-
-struct cm_host_memory; /* one block that lives until the call returns */
-
-struct cm_host_call {
-    struct cm_host_memory *memory;
-    struct json_object **parsed; /* json_parse: roots */
-    size_t parsed_count, parsed_room;
-    enum cm_verdict verdict; /* of the last fail(); 0: none */
-    enum cm_reason reason;
-    enum cm_scope scope;
-    int64_t delay_ms;
-    char *words;
-    char *disk_words; /* the host itself could not write: outranks what the plugin makes of it */
-    int64_t progress_ms;
-    int64_t deadline_ms;                  /* monotonic: whoever sets the clock ends nobody's attempt; 0: none */
-    struct json_object *saved, *recalled; /* borrowed from begin */
-    struct cm_interval *chunk_speech;     /* stt: what speech() gives */
-    size_t chunk_speech_count;
-    char **headers; /* of the last HTTP answer, "Name: value"; in memory */
-    size_t header_count, header_room;
-    int sent;      /* sending() was answered with go */
-    char paid[65]; /* the last paid call, by what it asked; "": none */
-};
 
 /* Readies call->ctx, call->emitted, call->host and call->facts. begin must be set. */
 void cm_host_open(struct cm_call *call);
@@ -63,11 +19,6 @@ struct cm_call *cm_host_of(struct cm_ctx *ctx);
 
 /* What the plugin's own return value means, given what it told fail(). Fills call->done. */
 enum cm_verdict cm_host_judge(struct cm_call *call, enum cm_verdict returned);
-/* Records a failure of the host's own or the plugin's; the words are copied and cleaned. */
-void cm_host_record(struct cm_call *call, const struct cm_failure *failure, const char *words);
-/* Remembers that `path` could not be written, when `error` is of the kind a person must mend. */
-void cm_host_note_disk(struct cm_call *call, const char *path, int error);
-
 void *cm_host_alloc(struct cm_ctx *ctx, size_t bytes);
 char *cm_host_copy(struct cm_ctx *ctx, const char *text);
 /* The text with bad UTF-8 replaced, so that it can stand in JSON. */

@@ -213,7 +213,7 @@ static int open_save(struct exchange *exchange)
     exchange->saved_bytes = resumed ? request->resume_bytes : 0;
     if (exchange->save_fd < 0 || ftruncate(exchange->save_fd, exchange->saved_bytes) ||
         lseek(exchange->save_fd, exchange->saved_bytes, SEEK_SET) < 0) {
-        cm_host_note_disk(cm_host_of(exchange->ctx), request->save_path, errno);
+        cm_call_note_disk(cm_host_of(exchange->ctx), request->save_path, errno);
         refuse(exchange, cm_format(_("cannot write %s: %s"), request->save_path, strerror(errno)));
         return -1;
     }
@@ -237,7 +237,7 @@ static size_t save(struct exchange *exchange, const char *bytes, size_t count)
     for (size_t done = 0; done < count;) {
         ssize_t wrote = write(exchange->save_fd, bytes + done, count - done);
         if (wrote < 0 && errno != EINTR) {
-            cm_host_note_disk(cm_host_of(exchange->ctx), exchange->request.save_path, errno);
+            cm_call_note_disk(cm_host_of(exchange->ctx), exchange->request.save_path, errno);
             refuse(exchange, cm_format(_("cannot write %s: %s"), exchange->request.save_path, strerror(errno)));
             return 0;
         }

@@ -117,7 +117,7 @@ static void keep_answer(struct cm_ctx *ctx, const struct cm_http_answer *answer)
     }
     if (cm_folder_make(cm_json_text(call->begin, "answers", "")) ||
         cm_file_write(path, answer->body, answer->body_bytes)) {
-        cm_host_note_disk(call, path, errno);
+        cm_call_note_disk(call, path, errno);
         cm_warn("a paid answer could not be kept: %s: %s", path, strerror(errno));
     }
     free(path);

@@ -110,9 +110,9 @@ static void test_silent_verdicts(void **state)
 static void test_full_disk(void **state)
 {
     struct fixture *fixture = *state;
-    cm_host_note_disk(&fixture->call, "/some/folder/file", ENOENT);
+    cm_call_note_disk(&fixture->call, "/some/folder/file", ENOENT);
     assert_null(fixture->call.host->disk_words);
-    cm_host_note_disk(&fixture->call, "/some/folder/file", ENOSPC);
+    cm_call_note_disk(&fixture->call, "/some/folder/file", ENOSPC);
     cm_host_judge(&fixture->call, CM_AGAIN);
     assert_int_equal(fixture->call.done->outcome, CM_HOLD);
     assert_int_equal(fixture->call.done->reason, CM_REASON_RESOURCE);
