@@ -8,17 +8,6 @@
 
 #include "media.h"
 
-void *media_grow(void *items, size_t *room, size_t count, size_t item_bytes)
-{
-    if (count < *room)
-        return items;
-    *room = *room < 64 ? 64 : *room * 2;
-    void *grown = *room < SIZE_MAX / item_bytes ? realloc(items, *room * item_bytes) : NULL;
-    if (grown == NULL)
-        abort(); /* costs one attempt */
-    return grown;
-}
-
 static int16_t centi_db(double mean_square)
 {
     double value = mean_square > 0 ? 1000 * log10(mean_square / (32768.0 * 32768.0)) : LEVEL_FLOOR;

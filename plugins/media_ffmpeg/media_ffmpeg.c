@@ -8,7 +8,6 @@
  *        → judge → voice → chunks (FLAC) → cues, facts
  */
 #include <clipmaker/plugin.h>
-#include <errno.h>
 #include <libavutil/dict.h>
 #include <libavutil/log.h>
 #include <math.h>
@@ -43,14 +42,6 @@ struct prepare {
     struct voice_gate gate;
     struct spans speech, chunks;
 };
-
-enum cm_verdict media_write_failed(struct cm_ctx *ctx, const char *what, int error)
-{
-    if (error == ENOSPC || error == EDQUOT)
-        return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "the disk is full: %s cannot be written; make room there",
-                       what);
-    return CM_FAIL(ctx, CM_HOLD, CM_REASON_RESOURCE, "%s cannot be written: %s", what, strerror(error));
-}
 
 static int64_t limit_ms(const struct prepare *p)
 {
