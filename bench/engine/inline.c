@@ -14,6 +14,7 @@
 #include "core/common/text.h"
 #include "core/common/units.h"
 #include "core/daemon/engine/engine.h"
+#include "core/daemon/store/open.h"
 
 #define SETS_AT_ONCE 64
 #define TASKS_IN_A_DAG 33

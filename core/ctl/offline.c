@@ -17,6 +17,7 @@
 #include "core/ctl/client.h"
 #include "core/ctl/ctl.h"
 #include "core/daemon/store/costs.h"
+#include "core/daemon/store/open.h"
 #include "core/daemon/store/row_json.h"
 #include "core/daemon/store/store.h"
 

@@ -33,6 +33,7 @@
 #include "core/daemon/run/attempts.h"
 #include "core/daemon/run/leftovers.h"
 #include "core/daemon/run/procs.h"
+#include "core/daemon/store/open.h"
 
 #define SETS_AT_ONCE 64
 #define ROUNDS_MAX 256 /* then the loop gets its turn */

@@ -28,6 +28,7 @@
 #include "core/daemon/daemon.h"
 #include "core/daemon/models.h"
 #include "core/daemon/registry.h"
+#include "core/daemon/store/open.h"
 
 struct arguments {
     const char *config, *state, *output, *control;

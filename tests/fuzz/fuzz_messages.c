@@ -5,6 +5,7 @@
  * string is sent as it is; null ends the worker.
  */
 #include "core/daemon/run/attempts.c"
+#include "core/daemon/store/memory.h"
 
 #include <event2/event.h>
 #include <sys/socket.h>

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "core/common/text.h"
+#include "core/daemon/store/memory.h"
 #include "core/daemon/store/queue.h"
+#include "core/daemon/store/sqlite.h"
 #include "tests/sim/disk.h"
 
 #define WAIT_MS 60000

@@ -10,6 +10,7 @@
 #include "core/common/text.h"
 #include "core/daemon/engine/engine.h"
 #include "core/daemon/engine/index.h"
+#include "core/daemon/store/memory.h"
 #include "tests/sim/random.h"
 #include "tests/sim/stories.h"
 

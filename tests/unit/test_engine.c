@@ -18,6 +18,7 @@
 #include "core/common/text.h"
 #include "core/daemon/engine/engine.h"
 #include "core/daemon/engine/fsck.h"
+#include "core/daemon/store/memory.h"
 
 #define START_MS 1700000000000
 #define JOB "01890000-0000-7000-8000-000000000001"

@@ -24,6 +24,8 @@
 #include "core/common/file.h"
 #include "core/common/text.h"
 #include "core/common/units.h"
+#include "core/daemon/store/memory.h"
+#include "core/daemon/store/open.h"
 #include "core/daemon/store/schema.h"
 #include "core/daemon/store/store.h"
 #include "tests/unit/postgres_server.h"

@@ -18,6 +18,7 @@
 #include "core/common/units.h"
 #include "core/daemon/engine/fsck.h"
 #include "core/daemon/engine/pipeline.h"
+#include "core/daemon/store/memory.h"
 #include "core/daemon/store/store.h"
 
 #define PIPELINE                                                                                                       \

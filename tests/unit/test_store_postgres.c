@@ -18,6 +18,7 @@
 
 #include "core/common/file.h"
 #include "core/common/text.h"
+#include "core/daemon/store/open.h"
 #include "core/daemon/store/store.h"
 #include "tests/unit/postgres_proxy.h"
 #include "tests/unit/postgres_server.h"

@@ -30,6 +30,7 @@
 #include "core/daemon/loader.h"
 #include "core/daemon/reload.h"
 #include "core/daemon/run/attempts.h"
+#include "core/daemon/store/memory.h"
 
 #define JOBS_DEFAULT 20
 #define JOBS_MAX 1000

@@ -2,12 +2,13 @@
  * The store in memory: a hash table for each kind of row, and a queue of sets that commits by
  * itself, or, for the simulator, when it is told to.
  */
+#include "core/daemon/store/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/common/text.h"
 #include "core/daemon/store/queue.h"
-#include "core/daemon/store/store.h"
 
 #define MEMORY_MAGIC 0x6d656d73u
 

@@ -2,6 +2,8 @@
  * The store in a PostgreSQL database. Everything that is queued becomes one transaction of two round
  * trips: the rows that the guards look at, locked; then the changes of the sets whose guards hold.
  */
+#include "core/daemon/store/postgres.h"
+
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -15,7 +17,6 @@
 #include "core/common/units.h"
 #include "core/daemon/store/postgres_session.h"
 #include "core/daemon/store/sql.h"
-#include "core/daemon/store/store.h"
 #include "core/daemon/store/thread.h"
 
 enum {

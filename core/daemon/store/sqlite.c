@@ -2,6 +2,8 @@
  * The store in an SQLite file: a thread of its own takes everything that is queued, commits it as
  * one transaction, and tells an eventfd.
  */
+#include "core/daemon/store/sqlite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -16,7 +18,6 @@
 #include "core/daemon/store/queue.h"
 #include "core/daemon/store/schema.h"
 #include "core/daemon/store/sql.h"
-#include "core/daemon/store/store.h"
 #include "core/daemon/store/thread.h"
 
 enum {
