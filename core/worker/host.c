@@ -131,17 +131,25 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static void host_progress(struct cm_ctx *ctx, double done)
+void cm_host_alive(struct cm_ctx *ctx)
 {
     struct cm_host_call *host = cm_host_of(ctx)->host;
     int64_t now = now_ms();
-    if (!(done >= 0) || (host->progress_ms && now - host->progress_ms < PROGRESS_EVERY_MS)) {
+    if (host->progress_ms && now - host->progress_ms < PROGRESS_EVERY_MS) {
         return;
     }
     host->progress_ms = now;
     struct json_object *message = cm_message_new("progress");
-    json_object_object_add(message, "done", json_object_new_double(done > 1 ? 1 : done));
+    json_object_object_add(message, "done", json_object_new_double(host->progress));
     cm_link_tell(message);
+}
+
+static void host_progress(struct cm_ctx *ctx, double done)
+{
+    if (done >= 0) {
+        cm_host_of(ctx)->host->progress = done > 1 ? 1 : done;
+        cm_host_alive(ctx);
+    }
 }
 
 int cm_host_stopping(struct cm_ctx *ctx)

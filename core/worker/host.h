@@ -24,6 +24,8 @@ char *cm_host_copy(struct cm_ctx *ctx, const char *text);
 /* The text with bad UTF-8 replaced, so that it can stand in JSON. */
 char *cm_host_clean(struct cm_ctx *ctx, const char *text);
 int cm_host_stopping(struct cm_ctx *ctx);
+/* A sign of life where there is no news: the progress once more. At most four a second reach the daemon. */
+void cm_host_alive(struct cm_ctx *ctx);
 int cm_host_sending(struct cm_ctx *ctx);
 /* Copies a struct that starts with its size from a plugin that may be older or newer than us. */
 void cm_host_take(void *ours, size_t our_bytes, const void *theirs);

@@ -475,7 +475,7 @@ static void drop_hop(struct exchange *exchange)
     }
 }
 
-/* A long transfer is its own sign of life: the nearer of both ways to its end, so far as known. */
+/* Bytes that move are a sign of life; those of a long transfer whose length is known are progress, too. */
 static void show_progress(struct exchange *exchange, curl_off_t down, curl_off_t up)
 {
     curl_off_t down_all = 0, up_all = 0;
@@ -485,6 +485,8 @@ static void show_progress(struct exchange *exchange, curl_off_t down, curl_off_t
     if (all >= PROGRESS_FROM_BYTES) {
         double done = (double)(down + up) / (double)all;
         exchange->ctx->host->progress(exchange->ctx, done > 1 ? 1 : done);
+    } else {
+        cm_host_alive(exchange->ctx);
     }
 }
 

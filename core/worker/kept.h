@@ -42,8 +42,9 @@ struct cm_host_call {
     enum cm_scope scope;
     int64_t delay_ms;
     char *words;
-    char *disk_words; /* the host itself could not write: outranks what the plugin makes of it */
-    int64_t progress_ms;
+    char *disk_words;                     /* the host itself could not write: outranks what the plugin makes of it */
+    double progress;                      /* 0..1, as told last */
+    int64_t progress_ms;                  /* when it went to the daemon; monotonic */
     int64_t deadline_ms;                  /* monotonic: whoever sets the clock ends nobody's attempt; 0: none */
     struct json_object *saved, *recalled; /* borrowed from begin */
     struct cm_interval *chunk_speech;     /* stt: what speech() gives */

@@ -22,7 +22,7 @@ STEPS = """
   {{ step = "prepare"; stage = "prepare"; use = {prepare}; after = [ "fetch" ]; makes = [ "chunk" ]; tries = 3;
      deadline = "{deadline}"; }},
   {{ step = "stt"; stage = "stt"; use = {stt}; after = [ "prepare" ]; each = "chunk"; tries = 3;
-     deadline = "{deadline}"; }}"""
+     deadline = "{deadline}"; {stall} }}"""
 MORE = """,
   {{ step = "windows"; builtin = "windows"; after = [ "stt" ]; makes = [ "window" ]; }},
   {{ step = "moments"; stage = "llm"; ask = "moment_selection"; use = {llm}; after = [ "windows" ]; each = "window";
@@ -106,7 +106,7 @@ class Daemon:
         self.process = None
         self.settings = dict(slots=4, max_jobs=1000, min_free="1MiB", kill_after="300ms", drain="1s",
                              backoff_base="20ms", backoff_max="200ms", failures=50, rest="300ms", chunks=2,
-                             chunk_length="40s", deadline="20s", extra="", limit=4, warm="60s", memory="", store="",
+                             chunk_length="40s", deadline="20s", stall="", extra="", limit=4, warm="60s", memory="", store="",
                              publish='"pub"', script="ok", chunk_limit=4, warm_attempts=1000)
         self.settings.update(settings)
         self.short, self.instances = short, {}
@@ -154,7 +154,7 @@ class Daemon:
 
     def config_text(self):
         s = self.settings
-        steps = (STEPS + ("" if self.short else MORE)).format(deadline=s["deadline"], **self.uses)
+        steps = (STEPS + ("" if self.short else MORE)).format(deadline=s["deadline"], stall=s["stall"], **self.uses)
         return (f'language = "en"; slots = {s["slots"]}; max_jobs = {s["max_jobs"]}; min_free = "{s["min_free"]}";\n'
                 f'kill_after = "{s["kill_after"]}"; drain = "{s["drain"]}"; log = "info";\n'
                 f'clips: {{ min = "5s"; max = "30s"; count = 2; formats = [ "9:16" ]; }};\n'

@@ -109,6 +109,18 @@ def test_an_act_costs_one_attempt(engine, script, attempts, tries):
                                                                        for one in script.split(",")]
 
 
+def test_whoever_gives_no_sign_of_life_is_ended_long_before_the_deadline(make):
+    daemon = make(chunks=1, stall='stall = "400ms";', deadline="60s").start()
+    busy = daemon.submit("stt=slow:1500ms,ok")  # three times as long, but it shows progress
+    still = daemon.submit("stt=stall,ok")
+    begun = time.monotonic()
+    assert daemon.ended(busy)["state"] == daemon.ended(still)["state"] == "succeeded"
+    assert time.monotonic() - begun < 30
+    assert tried(daemon, busy) == [(A, "ok")]
+    assert tried(daemon, still) == [(A, "timeout"), (A, "ok")]
+    assert "stt1 gave no sign of life in stt for 400ms (it was at 40 %" in daemon.log_text()
+
+
 def test_a_long_rate_limit_goes_to_the_next(make):
     daemon = make(chunks=1)
     add_fallbacks(daemon)

@@ -110,14 +110,18 @@ static void serve_file(int fd, const char *request, int honest)
 }
 
 /* Two megabytes that take half a second. */
-static void serve_long(int fd)
+static void serve_long(int fd, int is_told)
 {
     enum {
         PARTS = 8,
         PART_BYTES = 256 * 1024
     };
     char *part = cm_alloc(PART_BYTES);
-    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", PARTS * PART_BYTES);
+    if (is_told) {
+        say(fd, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", PARTS * PART_BYTES);
+    } else {
+        say(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    }
     for (int i = 0; i < PARTS; i++) {
         for (ssize_t sent = 0, now; sent < PART_BYTES && (now = write(fd, part, PART_BYTES - (size_t)sent)) > 0;) {
             sent += now;
@@ -162,7 +166,9 @@ static void serve_one(int fd, const char *request)
     } else if (!strcmp(path, "/chunked")) {
         say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n");
     } else if (!strcmp(path, "/long")) {
-        serve_long(fd);
+        serve_long(fd, 1);
+    } else if (!strcmp(path, "/endless")) {
+        serve_long(fd, 0);
     } else if (!strcmp(path, "/stall")) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin");
         wait_for_close(fd);
@@ -624,6 +630,24 @@ static void test_a_long_transfer_shows_progress(void **state)
     free(path);
 }
 
+static void test_a_transfer_of_unknown_length_shows_that_it_lives(void **state)
+{
+    struct fixture *fixture = *state;
+    struct json_object *message = NULL;
+    char *error = NULL;
+    int pair[2], count = 0;
+    open_link(pair);
+    fixture->call.ctx.host->progress(&fixture->call.ctx, 0.25);
+    assert_int_equal(ask_local(fixture, "/endless", plain), CM_HTTP_ANSWERED);
+    for (; cm_message_receive(pair[1], 0, &message, &error) == CM_MESSAGE_OK; count++) {
+        assert_string_equal(cm_message_type(message), "progress");
+        assert_true(cm_json_real(message, "done", -1) == 0.25); /* it is not known to have come any nearer */
+        json_object_put(message);
+    }
+    assert_in_range(count, 2, 9);
+    free(error);
+}
+
 /* The daemon, who is asked whether the post may go out: his answer, and what the server had by then. */
 struct daemon {
     int fd, go, asked;
@@ -788,6 +812,7 @@ int main(void)
         TEST(test_cut_bodies),
         cmocka_unit_test(test_addresses),
         TEST(test_a_long_transfer_shows_progress),
+        TEST(test_a_transfer_of_unknown_length_shows_that_it_lives),
         TEST(test_posting),
         TEST(test_stopping), /* last: the wish to stop stays */
     };
