@@ -17,6 +17,7 @@
 #include "core/ctl/money.h"
 #include "core/ctl/offline.h"
 #include "core/ctl/progress.h"
+#include "core/ctl/report.h"
 
 #define WATCH_POLL_MS 60000
 
@@ -187,19 +188,6 @@ static void print_rows(const char *heading, struct json_object *rows, struct jso
     json_object_put(ordered);
 }
 
-/* Whether it is what a post was made from, and not a clip of the job. */
-static int is_of_post(struct json_object *artifact, struct json_object *effects)
-{
-    for (size_t i = 0; effects && i < json_object_array_length(effects); i++) {
-        struct json_object *effect = json_object_array_get_idx(effects, i);
-        if (!strcmp(cm_json_text(effect, "step", ""), cm_json_text(artifact, "step", "")) &&
-            !strcmp(cm_json_text(effect, "item", ""), cm_json_text(artifact, "item", ""))) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* The clips under the names by which `publish` takes them. */
 static void print_clips(struct json_object *shown)
 {
@@ -208,8 +196,7 @@ static void print_clips(struct json_object *shown)
     struct json_object *artifacts = cm_json_array(shown, "artifacts"), *clips = json_object_new_array();
     for (size_t i = 0; artifacts && i < json_object_array_length(artifacts); i++) {
         struct json_object *artifact = json_object_array_get_idx(artifacts, i);
-        if (strcmp(cm_json_text(artifact, "role", ""), "clip") || !*cm_json_text(artifact, "item", "") ||
-            is_of_post(artifact, cm_json_array(shown, "effects"))) {
+        if (!cm_report_is_clip(shown, artifact) || !*cm_json_text(artifact, "item", "")) {
             continue;
         }
         struct json_object *clip = json_object_new_object(), *facts = cm_json_object(artifact, "facts");

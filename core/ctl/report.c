@@ -261,6 +261,11 @@ static int is_of_post(struct json_object *shown, struct json_object *artifact)
     return 0;
 }
 
+int cm_report_is_clip(struct json_object *shown, struct json_object *artifact)
+{
+    return !strcmp(cm_json_text(artifact, "role", ""), "clip") && !is_of_post(shown, artifact);
+}
+
 static struct json_object *clips_part(struct json_object *shown, const char *dir)
 {
     struct json_object *artifacts = cm_json_array(shown, "artifacts"), *part = json_object_new_array();
@@ -268,7 +273,7 @@ static struct json_object *clips_part(struct json_object *shown, const char *dir
     struct json_object **clips = cm_alloc((all + 1) * sizeof *clips);
     for (size_t i = 0; i < all; i++) {
         struct json_object *artifact = json_object_array_get_idx(artifacts, i);
-        if (!strcmp(cm_json_text(artifact, "role", ""), "clip") && !is_of_post(shown, artifact)) {
+        if (cm_report_is_clip(shown, artifact)) {
             clips[count++] = artifact;
         }
     }

@@ -15,6 +15,8 @@ struct json_object *cm_report_failed(const char *job, const char *source, const 
 int cm_report_is_whole(struct json_object *report, const char *dir);
 /* Removes the files it names: before the same clips are made again. */
 void cm_report_remove_files(struct json_object *report, const char *dir);
+/* True when this artifact of a shown job is one of its clips, and not one made anew to fit a post's target. */
+int cm_report_is_clip(struct json_object *shown, struct json_object *artifact);
 /* True when the transcript came from a recogniser that calls its result a draft. */
 int cm_report_is_draft(struct json_object *shown);
 /* The table of clips, to stdout. */

@@ -20,18 +20,8 @@
 #include <unistd.h>
 
 #include "core/common/log.h"
+#include "core/common/sanitizer.h"
 #include "core/common/text.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-#ifndef UNDER_ASAN
-#define UNDER_ASAN 0
-#endif
 
 /* ---- Landlock: the kernel header of Debian 12 knows its second version, kernels know more ---- */
 
@@ -321,7 +311,7 @@ static char *close_calls(const struct cm_sandbox *sandbox)
         return cm_strdup("seccomp cannot be used here");
     }
     int result = deny_all(filter, dangerous, sizeof dangerous / sizeof *dangerous);
-    if (!result && !UNDER_ASAN) {
+    if (!result && !CM_UNDER_ASAN) {
         result = deny_all(filter, (const int[]){SCMP_SYS(ptrace)}, 1); /* the leak checker needs it */
     }
     /* Typing into the terminal that the operator sits at. */
@@ -368,7 +358,7 @@ static void limit(const struct cm_sandbox *sandbox)
     write_oom_score();
     setrlimit(RLIMIT_CORE, &none);
     hide();
-    if (sandbox->memory_bytes > 0 && !UNDER_ASAN) {
+    if (sandbox->memory_bytes > 0 && !CM_UNDER_ASAN) {
         struct rlimit data = {(rlim_t)sandbox->memory_bytes, (rlim_t)sandbox->memory_bytes};
         if (setrlimit(RLIMIT_DATA, &data)) {
             cm_warn("the memory limit of %lld bytes could not be set: %s", (long long)sandbox->memory_bytes,

@@ -25,21 +25,11 @@
 
 #include "core/common/file.h"
 #include "core/common/log.h"
+#include "core/common/sanitizer.h"
 #include "core/common/text.h"
 #include "core/worker/sandbox.h"
 
 #define UNPRIVILEGED 65534
-
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-#ifndef UNDER_ASAN
-#define UNDER_ASAN 0
-#endif
 
 static char *folder, *secret, *given;
 
@@ -288,7 +278,7 @@ static void test_dangerous_calls(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-#if UNDER_ASAN
+#if CM_UNDER_ASAN
     print_message("skipped: no memory limit under the address sanitizer\n");
     skip();
 #endif

@@ -9,18 +9,8 @@
 #include <string.h>
 
 #include "core/common/log.h"
+#include "core/common/sanitizer.h"
 #include "core/common/text.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-#ifndef UNDER_ASAN
-#define UNDER_ASAN 0
-#endif
 
 #define LOOK_MS 100
 #define THREADS_MAX 512                       /* libx264 and the decoders of one clip take a few dozen */
@@ -76,7 +66,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (taken.threads > THREADS_MAX) {
         words = cm_format(_("it had %lld threads, and no plugin needs more than %d"), (long long)taken.threads,
                           THREADS_MAX);
-    } else if (!UNDER_ASAN && watch->memory_bytes > 0 && taken.kib * 1024 > watch->memory_bytes + MEMORY_SPARE_BYTES) {
+    } else if (!CM_UNDER_ASAN && watch->memory_bytes > 0 &&
+               taken.kib * 1024 > watch->memory_bytes + MEMORY_SPARE_BYTES) {
         words = cm_format(_("it took %lld MiB of memory, and its limit is %lld MiB"), (long long)(taken.kib / 1024),
                           (long long)(watch->memory_bytes / (1024 * 1024)));
     }
