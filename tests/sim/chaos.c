@@ -40,6 +40,7 @@ static void configure_one(struct sim_world *world)
         .backoff_max_ms = 60000,
         .breaker_failures = 3,
         .breaker_rest_ms = 10000,
+        .strategy = world->residency.strategy,
     };
     memset(world->self->last_start_ms, 0, sizeof world->self->last_start_ms);
     cm_engine_configure(world->self->engine, &config);
@@ -67,6 +68,7 @@ static void configure(struct sim_world *world, int restore)
     }
     sim_say(world, "reload of the configuration%s", restore ? " (all is back)" : "");
     sim_plan_shake(world->plan, &world->random, restore);
+    sim_residency_shake(world, restore);
     for (size_t i = 0; i < world->daemon_count; i++) {
         world->self = &world->daemons[i];
         configure_one(world);
@@ -170,6 +172,7 @@ void sim_release_holds(struct sim_world *world)
 {
     sim_say(world, "people clear up");
     configure(world, 1);
+    sim_residency_calm(world);
     for (size_t i = 0; i < world->daemon_count; i++) {
         world->self = &world->daemons[i];
         release_holds_of_one(world);
@@ -215,6 +218,7 @@ void sim_chaos(struct sim_world *world)
 {
     struct sim_random *random = &world->random;
     sim_cluster_chaos(world);
+    sim_residency_chaos(world);
     for (size_t i = 0; i < sizeof accidents / sizeof *accidents; i++) {
         if (sim_chance(random, accidents[i].per_mille)) {
             accidents[i].happen(world);

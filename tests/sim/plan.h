@@ -13,6 +13,7 @@ struct sim_job {
     char id[40];
     char owner[8], key[16];
     char *source, *params;
+    int strategy; /* enum cm_strategy; 0: as configured */
     int64_t priority;
     int64_t submit_ms; /* when */
     int accepted;      /* the client knows that it is in */

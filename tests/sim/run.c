@@ -191,6 +191,7 @@ int sim_run(const struct sim_options *options, uint64_t seed, struct sim_totals 
     totals->steps += world->steps;
     totals->attempts += world->attempts;
     totals->fits += world->fits;
+    totals->abroad += world->abroad;
     totals->sets += world->sets;
     totals->crashes += world->crashes;
     totals->torn += world->torn;

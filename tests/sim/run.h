@@ -17,7 +17,8 @@ struct sim_options {
 };
 
 struct sim_totals {
-    size_t schedules, steps, attempts, sets, crashes, torn, survived, posts, repeats, takeovers, fences, fits, failures;
+    size_t schedules, steps, attempts, sets, crashes, torn, survived, posts, repeats, takeovers, fences, fits, abroad,
+        failures;
 };
 
 /* 0, or not after printing what went wrong and with which seed. */

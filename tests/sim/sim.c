@@ -131,6 +131,7 @@ static struct sim_totals add_up(const struct shared *shared)
         all.steps += one->steps;
         all.attempts += one->attempts;
         all.fits += one->fits;
+        all.abroad += one->abroad;
         all.sets += one->sets;
         all.crashes += one->crashes;
         all.torn += one->torn;
@@ -231,9 +232,10 @@ int main(int argc, char **argv)
         ways += shared->ways[i] != 0;
     }
     printf("sim: %zu schedules, %zu steps, %zu attempts, %zu change sets, %zu crashes of the daemon, %zu posts, "
-           "%zu resends recognised, %zu clips made to fit, %zu jobs taken over, %zu daemons that fenced themselves, "
+           "%zu resends recognised, %zu clips made to fit, %zu attempts abroad, %zu jobs taken over, %zu daemons that "
+           "fenced themselves, "
            "%zu ways from state to state",
-           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, all.fits,
+           all.schedules, all.steps, all.attempts, all.sets, all.crashes, all.posts, all.repeats, all.fits, all.abroad,
            all.takeovers, all.fences, ways);
     if (choice.sqlite) {
         printf(", %zu sets cut in their commit, %zu of them durable", all.torn, all.survived);

@@ -254,6 +254,7 @@ void sim_hand_over(struct sim_world *world)
     size_t count;
     while ((count = cm_engine_take_sets(world->self->engine, sets, 16))) {
         for (size_t i = 0; i < count; i++) {
+            sim_residency_check(world, sets[i]);
             sim_oracle_note(world->oracle, sets[i]);
             note_sent(world, sets[i]);
         }
@@ -457,6 +458,7 @@ void sim_new_engine(struct sim_world *world)
         .breaker_rest_ms = 10000,
         .owners = &(struct cm_owner_weight){"o1", 4},
         .owner_count = 1,
+        .strategy = world->residency.strategy,
     };
     struct cm_boot_row boot = {.id = world->self->boot_name, .host = (char *)"host", .pid = 1, .place = (char *)""};
     boot.started_ms = world->now.utc_ms;
@@ -465,6 +467,7 @@ void sim_new_engine(struct sim_world *world)
     sim_apply(world, set);
     sim_store_commit(world->store, sim_store_pending(world->store));
     world->self->engine = cm_engine_new(&config);
+    sim_residency_tell(world);
     memset(world->self->last_start_ms, 0, sizeof world->self->last_start_ms);
 }
 
@@ -609,6 +612,7 @@ struct sim_world *sim_world_new(uint64_t seed, const struct sim_options *options
     world->verbose = options->verbose;
     world->now = (struct cm_now){START_UTC_MS, 1000};
     world->plan = sim_plan_new(&world->random);
+    sim_residency_begin(world, seed);
     world->oracle = sim_oracle_new(world->plan->pipeline, options->ways);
     world->platform = sim_platform_new();
     world->store = sim_store_open(options->folder, applied, world);

@@ -18,6 +18,8 @@
 #define SIM_DAEMONS_MAX 3
 #define SIM_BOOTS_MAX 4096
 #define SIM_LEASE_MS 10000
+#define SIM_OWNERS 2
+#define SIM_RECIPIENTS 2
 
 enum sim_phase {
     SIM_WORK = 1, /* until it ends */
@@ -88,6 +90,14 @@ struct sim_daemon {
     int blind;               /* how often it still acts before it looks at the clock */
 };
 
+/* Where data may go. */
+struct sim_residency {
+    struct sim_random random;
+    int on;
+    int strategy;                              /* enum cm_strategy of jobs that do not say */
+    char consents[SIM_OWNERS][SIM_RECIPIENTS]; /* given now */
+};
+
 /* A set that the store has: whose it is, and the claim in it. */
 struct sim_sent {
     size_t daemon;
@@ -105,6 +115,7 @@ struct sim_world {
     struct sim_store *store;
     struct sim_oracle *oracle;
     struct sim_platform *platform;
+    struct sim_residency residency;
     struct cm_now now;
     int boot, calm, verbose, store_away;
     struct sim_worker **workers;
@@ -119,6 +130,7 @@ struct sim_world {
     char over[SIM_BOOTS_MAX]; /* boots that somebody called over, or that died */
     uint64_t number;
     size_t steps, crashes, attempts, sets, takeovers, fences, fits;
+    size_t abroad;         /* attempts of those who are abroad */
     size_t torn, survived; /* sets in the middle of a commit at a crash, and those that are there after it */
     jmp_buf failed;
     char failure[512];
@@ -160,6 +172,14 @@ size_t sim_index_of(const struct sim_world *world, const struct sim_daemon *daem
 int sim_owns(const struct sim_world *world, const char *job); /* the one that acts, durably */
 /* The moment at which this daemon hears what happens now. */
 int64_t sim_hears_ms(const struct sim_world *world, const struct sim_daemon *daemon);
+
+/* residency.c: where data may go */
+void sim_residency_begin(struct sim_world *world, uint64_t seed);
+void sim_residency_shake(struct sim_world *world, int restore); /* behind sim_plan_shake */
+void sim_residency_tell(struct sim_world *world);               /* the one that acts hears of every consent */
+void sim_residency_chaos(struct sim_world *world);              /* an owner changes his mind */
+void sim_residency_calm(struct sim_world *world);               /* every owner consents to everything */
+void sim_residency_check(struct sim_world *world, const struct cm_change_set *set);
 
 /* worker.c */
 void sim_worker_start(struct sim_world *world, const struct cm_start *start);
