@@ -27,25 +27,15 @@ static size_t place_of(const struct cm_step *step, const char *dimension)
     return place;
 }
 
-static void insert(struct cm_turn *turn, const struct item *item)
+static void tell(struct cm_turn *turn, const struct item *item, cm_expand_fn each)
 {
-    struct cm_job *job = turn->job;
-    const struct cm_step *step = step_at(job, item->step);
     struct cm_text text = {0};
-    for (size_t i = 0; i < step->each_count; i++) {
+    for (size_t i = 0; i < step_at(turn->job, item->step)->each_count; i++) {
         cm_text_add(&text, i ? "/" : "");
         cm_text_add(&text, item->keys[i]);
     }
     char *name = cm_text_take(&text);
-    if (!cm_job_task(job, step->name, name)) {
-        struct cm_task_row row = {.job = job->row->id, .step = step->name, .item = name, .state = CM_TASK_BLOCKED};
-        struct cm_task *task = cm_task_new(job, &row);
-        task->step = item->step;
-        cm_task_split_item(task);
-        cm_row_text(&task->row->op, cm_task_plain_op(task));
-        cm_turn_touch(turn, task);
-        cm_graph_add(turn, task);
-    }
+    each(turn, item->step, name);
     free(name);
 }
 
@@ -84,7 +74,7 @@ static int keys_of(const struct cm_job *job, const struct item *item, size_t pla
 }
 
 /* Chooses the first open dimension whose keys can be known, and goes on with each of them. */
-static void fill(struct cm_turn *turn, struct item *item)
+static void fill(struct cm_turn *turn, struct item *item, cm_expand_fn each)
 {
     const struct cm_step *step = step_at(turn->job, item->step);
     int open = 0;
@@ -104,33 +94,33 @@ static void fill(struct cm_turn *turn, struct item *item)
         }
         for (size_t i = 0; i < count; i++) {
             item->keys[place] = keys[i];
-            fill(turn, item);
+            fill(turn, item, each);
         }
         item->keys[place] = NULL;
         return;
     }
     if (!open) {
-        insert(turn, item);
+        tell(turn, item, each);
     }
 }
 
-void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker)
+void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker, cm_expand_fn each)
 {
     struct item item = {.step = step};
     const struct cm_step *target = step_at(turn->job, step);
     for (size_t i = 0; maker && i < cm_task_step(maker)->each_count; i++) {
         item.keys[place_of(target, cm_task_step(maker)->each[i])] = maker->keys[i];
     }
-    fill(turn, &item);
+    fill(turn, &item, each);
 }
 
-void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker)
+void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker, cm_expand_fn each)
 {
     const char *makes = cm_task_step(maker)->makes;
     struct cm_job *job = turn->job;
     for (size_t i = 0; *makes && i < job->pipeline->step_count; i++) {
         if (place_of(step_at(job, i), makes) < step_at(job, i)->each_count) {
-            cm_expand_step(turn, i, maker);
+            cm_expand_step(turn, i, maker, each);
         }
     }
 }

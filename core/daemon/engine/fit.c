@@ -18,50 +18,13 @@
 #define REFUSED_PERCENT 90 /* of a size that the platform refused without telling its limit */
 #define DEADLINE_MS (60 * 60 * 1000LL)
 
-int cm_task_is_fitting(const struct cm_task *task)
-{
-    return cm_task_is_publish(task) && !strcmp(task->row->op, CM_OP_FIT);
-}
-
 /* ---- Who does it ----------------------------------------------------------------------------- */
-
-/* The render step that its clips come from: the last one before it, or NULL. */
-static const struct cm_step *render_step(const struct cm_task *task)
-{
-    const struct cm_step *found = NULL;
-    for (size_t i = 0; i < task->step; i++) {
-        const struct cm_step *step = &task->job->pipeline->steps[i];
-        if (task->job->steps[task->step].before[i] && step->stage == CM_STAGE_RENDER) {
-            found = step;
-        }
-    }
-    return found;
-}
-
-/* Those of the step that rendered the clip; where none did, every render instance of the configuration. */
-const char *cm_fit_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link, size_t *count)
-{
-    const struct cm_step *step = render_step(task);
-    const char *name = "";
-    if (step) {
-        *count = step->use_count;
-        return link < step->use_count ? step->use[link] : "";
-    }
-    *count = 0;
-    for (size_t i = 0; i < engine->instance_count; i++) {
-        const struct cm_instance *instance = &engine->instances[i].instance;
-        if (instance->stage == CM_STAGE_RENDER && (*count)++ == link) {
-            name = instance->name;
-        }
-    }
-    return name;
-}
 
 static int somebody_renders(const struct cm_engine *engine, const struct cm_task *task)
 {
     size_t count = 0;
     for (size_t link = 0; link == 0 || link < count; link++) {
-        const char *name = cm_fit_chain_name(engine, task, link, &count);
+        const char *name = cm_chain_renderer(engine, task, link, &count);
         const struct cm_known_instance *known = *name ? cm_engine_instance(engine, name) : NULL;
         if (known && known->instance.stage == CM_STAGE_RENDER) {
             return 1;
@@ -72,7 +35,7 @@ static int somebody_renders(const struct cm_engine *engine, const struct cm_task
 
 void cm_fit_times(const struct cm_task *task, struct cm_start *start)
 {
-    const struct cm_step *step = render_step(task);
+    const struct cm_step *step = cm_chain_render_step(task);
     start->deadline_ms = step ? step->deadline_ms : DEADLINE_MS;
     start->warn_ms = step ? step->warn_ms : DEADLINE_MS / 2;
     start->stall_ms = step ? step->stall_ms : 0;

@@ -1,6 +1,6 @@
 /*
- * Joins: which tasks wait for which, counted so that the end of a task costs the same however
- * many siblings it has, and a join fires once.
+ * The graph of a job's tasks: what the end of one starts, or makes pointless, for the others. Joins are counted, so
+ * that the end of a task costs the same however many siblings it has, and a join fires once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -203,7 +203,7 @@ static void check_group(struct cm_turn *turn, const struct cm_edge *edge, struct
     }
 }
 
-void cm_graph_over(struct cm_turn *turn, struct cm_task *task)
+static void count_over(struct cm_turn *turn, struct cm_task *task)
 {
     struct cm_step_state *state = &turn->job->steps[task->step];
     int good = is_good(task);
@@ -255,6 +255,92 @@ void cm_graph_add(struct cm_turn *turn, struct cm_task *task)
     }
 }
 
+/* ---- Fan-out --------------------------------------------------------------------------------- */
+
+static void insert(struct cm_turn *turn, size_t step, const char *item)
+{
+    struct cm_job *job = turn->job;
+    if (cm_job_task(job, step_at(job, step)->name, item)) {
+        return;
+    }
+    struct cm_task_row row = {.job = job->row->id, .state = CM_TASK_BLOCKED};
+    row.step = step_at(job, step)->name;
+    row.item = (char *)item;
+    struct cm_task *task = cm_task_new(job, &row);
+    task->step = step;
+    cm_task_split_item(task);
+    cm_row_text(&task->row->op, cm_task_plain_op(task));
+    cm_turn_touch(turn, task);
+    cm_graph_add(turn, task);
+}
+
+/* ---- A task goes on, or ends ----------------------------------------------------------------- */
+
+/* Whether it is the owner or the operator who can help. */
+static const char *policy_reason(const struct cm_turn *turn, const struct cm_task *task)
+{
+    char *words = cm_residency_consent_words(turn->engine, task->job);
+    const char *reason = words ? CM_HELD_FOR_CONSENT : CM_HELD_FOR_RESIDENCY;
+    free(words);
+    return reason;
+}
+
+void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
+{
+    int hold = 0, reason = 0;
+    char *words = NULL;
+    struct cm_job *job = task->job;
+    int ambiguous = cm_task_is_ambiguous(task);
+    if (job->row->cancel && !ambiguous) {
+        cm_task_finish(turn, task, CM_TASK_CANCELLED, "", "");
+        return;
+    }
+    if (task->effect && task->effect->state == CM_EFFECT_CONFIRMED) {
+        cm_task_move(turn, task, CM_TASK_READY);
+        cm_task_finish(turn, task, CM_TASK_SUCCEEDED, "", "");
+        return;
+    }
+    if (cm_task_is_publish(task) && !ambiguous) {
+        cm_fit_prepare(turn, task);
+    }
+    if (cm_task_is_publish(task) && job->publish_at_ms > turn->now.utc_ms && !ambiguous && !cm_task_is_fitting(task)) {
+        cm_task_wait_until(turn, task, CM_TASK_SCHEDULED, job->publish_at_ms);
+        return;
+    }
+    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &hold, &reason, &words);
+    if (link >= 0) {
+        cm_task_move(turn, task, CM_TASK_READY);
+        cm_task_queue(turn->engine, turn->now, task, link);
+    } else if (hold) {
+        cm_task_hold(turn, task, hold, hold == CM_HELD_POLICY ? policy_reason(turn, task) : cm_reason_name(reason),
+                     words);
+    } else {
+        cm_task_finish(turn, task, CM_TASK_FAILED, cm_reason_name(reason), words);
+    }
+    free(words);
+}
+
+void cm_task_finish(struct cm_turn *turn, struct cm_task *task, int64_t state, const char *reason, const char *words)
+{
+    if (state == CM_TASK_FAILED && cm_task_step(task)->optional) {
+        state = CM_TASK_SKIPPED;
+    }
+    cm_task_move(turn, task, state);
+    cm_row_text(&task->row->reason, reason);
+    cm_row_text(&task->row->words, words);
+    task->job->failing |= state != CM_TASK_SUCCEEDED;
+    if (state == CM_TASK_SUCCEEDED) {
+        cm_expand_from(turn, task, insert); /* before its end is counted: a join must see them */
+    }
+    count_over(turn, task);
+}
+
+void cm_task_abandon(struct cm_turn *turn, struct cm_task *task)
+{
+    int64_t state = task->job->row->cancel ? CM_TASK_CANCELLED : CM_TASK_SKIPPED;
+    cm_task_finish(turn, task, state, "", _("something before it did not succeed"));
+}
+
 /* ---- Afresh ---------------------------------------------------------------------------------- */
 
 static void recount_step(struct cm_turn *turn, size_t index)
@@ -262,7 +348,7 @@ static void recount_step(struct cm_turn *turn, size_t index)
     struct cm_job *job = turn->job;
     struct cm_step_state *state = &job->steps[index];
     if (makers_closed(job, index)) {
-        cm_expand_step(turn, index, NULL);
+        cm_expand_step(turn, index, NULL, insert);
         state->expanded = 1;
     }
     for (size_t i = 0; i < state->total; i++) {

@@ -14,23 +14,6 @@
 
 /* ---- Pipelines that jobs began with ---------------------------------------------------------- */
 
-const struct cm_pipeline *cm_engine_pipeline(const struct cm_engine *engine, const char *id)
-{
-    for (size_t i = 0; i < engine->pipeline_count; i++) {
-        if (!strcmp(engine->pipelines[i]->id, id)) {
-            return engine->pipelines[i];
-        }
-    }
-    return NULL;
-}
-
-void cm_engine_keep_pipeline(struct cm_engine *engine, struct cm_pipeline *pipeline)
-{
-    engine->pipelines =
-        cm_grow(engine->pipelines, &engine->pipeline_room, engine->pipeline_count, sizeof(struct cm_pipeline *));
-    engine->pipelines[engine->pipeline_count++] = pipeline;
-}
-
 /* ---- Parameters ------------------------------------------------------------------------------ */
 
 static void free_names(char **names, size_t count)
@@ -277,54 +260,4 @@ struct cm_task *cm_job_task(const struct cm_job *job, const char *step, const ch
         free(name);
     }
     return task;
-}
-
-/* ---- The end --------------------------------------------------------------------------------- */
-
-/* The first failure in the order of the pipeline: what to tell the user. */
-static const struct cm_task *first_failure(const struct cm_job *job, int *cancelled)
-{
-    const struct cm_task *found = NULL;
-    for (size_t i = 0; i < job->pipeline->step_count; i++) {
-        for (size_t k = 0; k < job->steps[i].total; k++) {
-            const struct cm_task *task = job->steps[i].tasks[k];
-            int failed =
-                task->row->state == CM_TASK_FAILED || (task->row->state == CM_TASK_SKIPPED && *task->row->reason);
-            *cancelled |= task->row->state == CM_TASK_CANCELLED;
-            if (failed && (!found || (found->row->state == CM_TASK_SKIPPED && task->row->state == CM_TASK_FAILED))) {
-                found = task;
-            }
-        }
-    }
-    return found;
-}
-
-static int all_closed(const struct cm_job *job, int *bad)
-{
-    for (size_t i = 0; i < job->pipeline->step_count; i++) {
-        if (!job->steps[i].closed) {
-            return 0;
-        }
-        *bad |= job->steps[i].bad;
-    }
-    return 1;
-}
-
-void cm_job_end_if_over(struct cm_turn *turn)
-{
-    struct cm_job *job = turn->job;
-    int bad = 0, cancelled = 0;
-    if (!job->pipeline || cm_job_is_over(job->row->state) || !all_closed(job, &bad)) {
-        return;
-    }
-    const struct cm_task *failure = first_failure(job, &cancelled);
-    job->row->state = job->row->cancel && cancelled ? CM_JOB_CANCELLED
-                      : bad                         ? CM_JOB_FAILED
-                      : failure                     ? CM_JOB_PARTIAL
-                                                    : CM_JOB_SUCCEEDED;
-    job->row->finished_ms = turn->now.utc_ms;
-    cm_row_text(&job->row->reason, failure ? failure->row->reason : "");
-    cm_row_text(&job->row->words, failure ? failure->row->words : "");
-    turn->engine->open_jobs--;
-    cm_turn_touch_job(turn);
 }

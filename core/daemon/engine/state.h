@@ -1,7 +1,7 @@
 /*
  * The engine's own memory: jobs, their tasks, the groups by which tasks wait for one another, and
  * the turn: one event's worth of changes, which becomes one change set. Private to the engine's
- * files; what each of them does stands above its functions here.
+ * files; what each of them does stands above its functions here, and each calls only those that stand before it.
  */
 #ifndef CM_DAEMON_ENGINE_STATE_H
 #define CM_DAEMON_ENGINE_STATE_H
@@ -167,14 +167,30 @@ void cm_turn_guard_job(struct cm_turn *turn);
 struct cm_action *cm_turn_action(struct cm_turn *turn, enum cm_action_kind kind, const struct cm_task *task);
 void cm_turn_touch(struct cm_turn *turn, struct cm_task *task);
 void cm_turn_touch_job(struct cm_turn *turn);
-/* Prunes, ends the job if it is over, and queues the set. */
-void cm_turn_end(struct cm_turn *turn);
 /* Hands an action out now. */
 void cm_engine_push_action(struct cm_engine *engine, struct cm_action *action);
 struct cm_action *cm_action_new(enum cm_action_kind kind, const char *job);
-/* Everything of this job not yet handed to the store is dropped, its attempts are killed, and it
- * is asked for again when `reload`. */
-void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job *job, int reload);
+
+/* ---- known.c: what the engine knows of the configuration -------------------------------- */
+
+const struct cm_known_instance *cm_engine_instance(const struct cm_engine *engine, const char *name);
+const struct cm_pipeline *cm_engine_pipeline(const struct cm_engine *engine, const char *id);
+void cm_engine_keep_pipeline(struct cm_engine *engine, struct cm_pipeline *pipeline); /* frees it at the end */
+
+/* ---- task.c: a task's memory ------------------------------------------------------------ */
+
+struct cm_task *cm_task_new(struct cm_job *job, const struct cm_task_row *row);
+void cm_task_free(struct cm_engine *engine, struct cm_task *task);
+const struct cm_step *cm_task_step(const struct cm_task *task);
+/* Puts its keys where its step's dimensions are; 0, or -1 when the item does not fit. */
+int cm_task_split_item(struct cm_task *task);
+int cm_task_is_ambiguous(const struct cm_task *task); /* a post may be out */
+int cm_task_is_publish(const struct cm_task *task);
+void cm_task_add_artifact(struct cm_task *task, const struct cm_artifact_row *row);
+void cm_task_set_children(struct cm_task *task, char **children, size_t count); /* copies */
+char *cm_task_folder(const struct cm_task *task, int64_t fence);
+const char *cm_task_plain_op(const struct cm_task *task); /* what its step does */
+int cm_task_is_fitting(const struct cm_task *task);       /* it makes its clip smaller before it posts it */
 
 /* ---- job.c: a job's memory ------------------------------------------------------------- */
 
@@ -187,37 +203,23 @@ char *cm_job_read_params(struct cm_job *job);
 void cm_job_build(struct cm_job *job, const struct cm_pipeline *pipeline);
 void cm_job_unbuild(struct cm_job *job);
 void cm_job_drop_groups(struct cm_job *job);
-/* When every step is closed: how did it end? */
-void cm_job_end_if_over(struct cm_turn *turn);
 struct cm_task *cm_job_task(const struct cm_job *job, const char *step, const char *item);
-const struct cm_pipeline *cm_engine_pipeline(const struct cm_engine *engine, const char *id);
-void cm_engine_keep_pipeline(struct cm_engine *engine, struct cm_pipeline *pipeline); /* frees it at the end */
 
-/* ---- task.c: a task's memory and moves ------------------------------------------------- */
+/* ---- residency.c: where data may go ------------------------------------------------------ */
 
-struct cm_task *cm_task_new(struct cm_job *job, const struct cm_task_row *row);
-void cm_task_free(struct cm_engine *engine, struct cm_task *task);
-const struct cm_step *cm_task_step(const struct cm_task *task);
-/* Puts its keys where its step's dimensions are; 0, or -1 when the item does not fit. */
-int cm_task_split_item(struct cm_task *task);
-/* The only place where a task's state changes; checks that the move is legal. */
-void cm_task_move(struct cm_turn *turn, struct cm_task *task, int64_t state);
-void cm_task_wait_until(struct cm_turn *turn, struct cm_task *task, int64_t state, int64_t due_ms);
-void cm_task_hold(struct cm_turn *turn, struct cm_task *task, int held_by, const char *reason, const char *words);
-/* All before it is done: into the queue of the first link that may be asked. */
-void cm_task_ready(struct cm_turn *turn, struct cm_task *task);
-/* … without a turn, when only memory changes. 0, or -1 when there is no link. */
-int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
-/* Over, with all that follows for others. A failed task of an optional step is skipped. */
-void cm_task_finish(struct cm_turn *turn, struct cm_task *task, int64_t state, const char *reason, const char *words);
-void cm_task_abandon(struct cm_turn *turn, struct cm_task *task); /* nothing can come of it */
-int cm_task_is_ambiguous(const struct cm_task *task);             /* a post may be out */
-int cm_task_is_publish(const struct cm_task *task);
-void cm_task_add_artifact(struct cm_task *task, const struct cm_artifact_row *row);
-void cm_task_set_children(struct cm_task *task, char **children, size_t count); /* copies */
-char *cm_task_folder(const struct cm_task *task, int64_t fence);
+/* Whether the task's job lets this instance have its data. */
+int cm_residency_allows(const struct cm_engine *engine, const struct cm_job *job, const struct cm_instance *instance);
+/* What leaves, and to whom, of a global job whose owner did not consent to all of it; NULL: nothing lacks. malloc'd. */
+char *cm_residency_consent_words(const struct cm_engine *engine, const struct cm_job *job);
+/* Why nobody is left who may be asked. malloc'd. */
+char *cm_residency_refused_words(const struct cm_instance *instance);
+/* The reasons of tasks held for one of the two. */
+#define CM_HELD_FOR_CONSENT "consent"
+#define CM_HELD_FOR_RESIDENCY "residency"
+int cm_residency_holds(const struct cm_task *task);
 
-/* The fallback chain. */
+/* ---- chain.c: who may do a task ---------------------------------------------------------- */
+
 size_t cm_task_chain_length(const struct cm_engine *engine, const struct cm_task *task);
 const char *cm_task_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link);
 /* … of publishing, whatever the task does now. */
@@ -230,13 +232,19 @@ int64_t cm_task_choose_link(const struct cm_engine *engine, struct cm_now now, c
                             int *hold, int *reason, char **words);
 /* Who comes before its link and was not asked, with why; "" when all were. malloc'd. */
 char *cm_task_skipped(const struct cm_engine *engine, const struct cm_task *task);
-const struct cm_known_instance *cm_engine_instance(const struct cm_engine *engine, const char *name);
+/* Link number `link` of those who can make a clip smaller, "" behind the last; how many there are. */
+const char *cm_chain_renderer(const struct cm_engine *engine, const struct cm_task *task, size_t link, size_t *count);
+/* The render step that its clips come from: the last one before it, or NULL. */
+const struct cm_step *cm_chain_render_step(const struct cm_task *task);
+
+/* ---- inputs.c: what an attempt may read --------------------------------------------------- */
+
+void cm_task_inputs(const struct cm_task *task, struct cm_start *start); /* fills in start->inputs */
+/* The clip that steps before it made; a copy (cm_row_free), or NULL. */
+struct cm_artifact_row *cm_task_given_clip(const struct cm_task *task);
 
 /* ---- fit.c: clips that are too large for their target ------------------------------------ */
 
-int cm_task_is_fitting(const struct cm_task *task);
-/* Link number `link` of those who can make a clip smaller, "" behind the last; how many there are. */
-const char *cm_fit_chain_name(const struct cm_engine *engine, const struct cm_task *task, size_t link, size_t *count);
 void cm_fit_times(const struct cm_task *task, struct cm_start *start);
 /* The clip that was made to fit, or NULL. */
 const struct cm_artifact_row *cm_fit_own_clip(const struct cm_task *task);
@@ -252,48 +260,52 @@ struct cm_done *cm_fit_judge(const struct cm_engine *engine, const struct cm_tas
 /* Nobody can make it smaller: 0 when the chain of targets has another one, which is asked then; else -1. */
 int cm_fit_give_up(struct cm_turn *turn, struct cm_task *task);
 
-/* ---- graph.c: joins -------------------------------------------------------------------- */
+/* ---- move.c: from state to state ----------------------------------------------------------- */
+
+/* The only place where a task's state changes; checks that the move is legal. */
+void cm_task_move(struct cm_turn *turn, struct cm_task *task, int64_t state);
+void cm_task_wait_until(struct cm_turn *turn, struct cm_task *task, int64_t state, int64_t due_ms);
+void cm_task_hold(struct cm_turn *turn, struct cm_task *task, int held_by, const char *reason, const char *words);
+/* Into the queue of this link. */
+void cm_task_queue(struct cm_engine *engine, struct cm_now now, struct cm_task *task, int64_t link);
+/* Ready, without a turn, when only memory changes: into the queue of the first link that may be asked. 0, or -1 when
+ * there is none. */
+int cm_task_enqueue(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
+
+/* ---- expand.c: fan-out --------------------------------------------------------------------- */
+
+typedef void (*cm_expand_fn)(struct cm_turn *turn, size_t step, const char *item);
+/* Every item that step `step` should have, as far as its keys are known; only those under `maker` unless it is NULL. */
+void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker, cm_expand_fn each);
+/* … of every step with the dimension that this task made keys of. */
+void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker, cm_expand_fn each);
+
+/* ---- graph.c: what the end of a task means for the others ---------------------------------- */
 
 size_t cm_need_required(const struct cm_need *need, size_t total);
-/* A new task among the others; may make it ready or abandon it at once. */
+/* A task of before among the others; may make it ready or abandon it at once. */
 void cm_graph_add(struct cm_turn *turn, struct cm_task *task);
-void cm_graph_over(struct cm_turn *turn, struct cm_task *task);
+/* All before it is done: into the queue of the first link that may be asked. */
+void cm_task_ready(struct cm_turn *turn, struct cm_task *task);
+/* Over, with all that follows for others. A failed task of an optional step is skipped. */
+void cm_task_finish(struct cm_turn *turn, struct cm_task *task, int64_t state, const char *reason, const char *words);
+void cm_task_abandon(struct cm_turn *turn, struct cm_task *task); /* nothing can come of it */
 /* Everything computed afresh from the tasks' states: after loading, and after a retry. */
 void cm_graph_rebuild(struct cm_turn *turn);
 /* Abandons what can no longer lead to anything. */
 void cm_graph_prune(struct cm_turn *turn);
 
-/* ---- expand.c: fan-out ----------------------------------------------------------------- */
+/* ---- commit.c: from the end of a turn to the store's word ---------------------------------- */
 
-/* Inserts the tasks of step `step` that are not there yet, as far as their keys are known; only
- * those under `maker` unless it is NULL. */
-void cm_expand_step(struct cm_turn *turn, size_t step, const struct cm_task *maker);
-/* … of every step with the dimension that this task made keys of. */
-void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker);
+/* Prunes, ends the job if it is over, and queues the set. */
+void cm_turn_end(struct cm_turn *turn);
+/* Everything of this job not yet handed to the store is dropped, its attempts are killed, and it
+ * is asked for again when `reload`. */
+void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job *job, int reload);
 
 /* ---- start.c: claims ------------------------------------------------------------------- */
 
 void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
-
-/* ---- residency.c: where data may go ------------------------------------------------------ */
-
-/* Whether the task's job lets this instance have its data. */
-int cm_residency_allows(const struct cm_engine *engine, const struct cm_job *job, const struct cm_instance *instance);
-/* What leaves, and to whom, of a global job whose owner did not consent to all of it; NULL: nothing lacks. malloc'd. */
-char *cm_residency_consent_words(const struct cm_engine *engine, const struct cm_job *job);
-/* Why nobody is left who may be asked. malloc'd. */
-char *cm_residency_refused_words(const struct cm_instance *instance);
-/* The reasons of tasks held for one of the two. */
-#define CM_HELD_FOR_CONSENT "consent"
-#define CM_HELD_FOR_RESIDENCY "residency"
-int cm_residency_holds(const struct cm_task *task);
-
-/* ---- settle.c: ends of attempts -------------------------------------------------------- */
-
-/* The clip that steps before it made; a copy (cm_row_free), or NULL. */
-struct cm_artifact_row *cm_task_given_clip(const struct cm_task *task);
-
-const char *cm_task_plain_op(const struct cm_task *task); /* what its step does */
 
 uint64_t cm_engine_random(struct cm_engine *engine);
 
