@@ -14,7 +14,6 @@
 #include "core/common/units.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/place.h"
-#include "core/daemon/run/attempts.h"
 #include "core/daemon/run/leftovers.h"
 #include "core/daemon/run/procs.h"
 
@@ -62,14 +61,16 @@ struct cm_cluster {
     int scanning;
     struct seen *seen;
     size_t seen_count, seen_room;
+    cm_fenced_fn fenced;
     cm_loaded_fn loaded;
     void *arg;
 };
 
-struct cm_cluster *cm_cluster_new(struct cm_daemon *daemon)
+struct cm_cluster *cm_cluster_new(struct cm_daemon *daemon, cm_fenced_fn fenced)
 {
     struct cm_cluster *cluster = cm_alloc(sizeof *cluster);
     cluster->daemon = daemon;
+    cluster->fenced = fenced;
     cluster->lock_fd = -1;
     cluster->place = cm_strdup("");
     cluster->shared = daemon->store && daemon->store->shared;
@@ -173,10 +174,7 @@ static void fence(struct cm_cluster *cluster, const char *why)
     cluster->lock_fd = -1;
     cm_uuid7(daemon->boot);
     cm_engine_fence(daemon->engine, cm_daemon_now(), daemon->boot);
-    cm_attempts_interrupt(daemon->attempts);
-    cm_procs_kill_all(daemon->procs);
-    cm_attempts_configure(daemon->attempts);
-    cm_daemon_pause(daemon, CM_PAUSE_LOADING, 1);
+    cluster->fenced(daemon);
     /* What was submitted under the old name a moment ago is taken up under the new one. */
     struct cm_change_set *set = cm_daemon_own_set(daemon);
     struct cm_boot_row old = {before, cluster->host, getpid(), cm_utc_ms(), lease_ms(cluster), cluster->beat,

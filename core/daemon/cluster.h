@@ -15,7 +15,9 @@
 struct cm_cluster;
 struct cm_daemon;
 
-struct cm_cluster *cm_cluster_new(struct cm_daemon *daemon);
+/* The lease is over: whatever is at work here ends at once, and nothing starts before `loaded` is called again. */
+typedef void (*cm_fenced_fn)(struct cm_daemon *daemon);
+struct cm_cluster *cm_cluster_new(struct cm_daemon *daemon, cm_fenced_fn fenced);
 void cm_cluster_free(struct cm_cluster *cluster);
 /* Announces this boot, takes over what is nobody's, loads it. `loaded` is called once for each
  * begin; a begin that a fence overtook is not heard of again. */

@@ -21,6 +21,7 @@
 struct event;
 struct event_base;
 struct cm_attempts;
+struct cm_clients;
 struct cm_cluster;
 struct cm_commands;
 struct cm_consents;
@@ -41,6 +42,14 @@ enum cm_pause {
     CM_PAUSE_DISK = 4,
     CM_PAUSE_DRAIN = 8
 };
+#define CM_PAUSES 4
+
+/* Who wants to hear of what happens: people on the control socket. Zeroed: nobody. */
+struct cm_listener {
+    void (*job_changed)(void *arg, const char *job);
+    void (*paused)(void *arg); /* or goes on */
+    void *arg;
+};
 
 struct cm_daemon {
     unsigned magic;
@@ -51,6 +60,7 @@ struct cm_daemon {
     struct cm_engine *engine;
     struct cm_store *store;
     struct cm_attempts *attempts;
+    struct cm_clients *clients;
     struct cm_cluster *cluster;
     struct cm_commands *commands;
     struct cm_consents *consents;
@@ -68,8 +78,9 @@ struct cm_daemon {
     char *state; /* absolute, without links */
     int lock_fd;
     char boot[37];
-    unsigned pauses;    /* enum cm_pause */
-    char *store_words;  /* why the store is away */
+    unsigned pauses; /* enum cm_pause */
+    char *pause_words[CM_PAUSES];
+    struct cm_listener listener;
     int control_fd;     /* private mode; else -1 */
     char *control_path; /* of the socket, absolute */
     int is_private;
@@ -78,8 +89,6 @@ struct cm_daemon {
     uint64_t own_sets; /* how many sets of our own (notes, boot) were made */
 };
 
-/* Everything between a checked config and the end. The exit status. `program`: this one. */
-int cm_daemon_run(struct cm_daemon *daemon, const char *program);
 /* As the config says. */
 void cm_daemon_log_level(struct cm_daemon *daemon);
 
@@ -88,10 +97,10 @@ struct cm_now cm_daemon_now(void);
 
 /* Something happened: soon, take what the engine decided and do it. */
 void cm_daemon_pump_soon(struct cm_daemon *daemon);
-void cm_daemon_pump(struct cm_daemon *daemon);
 /* Private mode, and the other side is gone: every worker is killed, and this process ends. */
 void cm_daemon_end_now(struct cm_daemon *daemon) __attribute__((noreturn));
-void cm_daemon_pause(struct cm_daemon *daemon, enum cm_pause why, int on);
+/* words: why nothing starts, for people; copied. NULL: this is no cause any more. */
+void cm_daemon_pause(struct cm_daemon *daemon, enum cm_pause why, const char *words);
 /* Tell those who watch it. */
 void cm_daemon_job_changed(struct cm_daemon *daemon, const char *job);
 /* Why nothing starts, for people; NULL when things may start. malloc'd. */
@@ -100,6 +109,8 @@ char *cm_daemon_pause_words(const struct cm_daemon *daemon);
 /* A set that is ours and not the engine's: its id never meets one of the engine's. */
 struct cm_change_set *cm_daemon_own_set(struct cm_daemon *daemon);
 void cm_daemon_hand_over(struct cm_daemon *daemon, struct cm_change_set **sets, size_t count);
+/* All that the engine decided so far is on its way; how many sets. A query after this sees it. */
+size_t cm_daemon_hand_over_all(struct cm_daemon *daemon);
 int cm_daemon_is_own_set(uint64_t id);
 
 #endif

@@ -36,20 +36,25 @@ static void look_in(struct cm_disk *disk, int64_t ms)
     event_add(disk->timer, &after);
 }
 
+static char *low_words(const struct cm_disk *disk)
+{
+    char *size = cm_show_size(disk->daemon->config->settings.min_free_bytes);
+    char *words = cm_format(_("less than %s is free in %s: make room, or set min_free"), size, disk->daemon->state);
+    free(size);
+    return words;
+}
+
 static void set_low(struct cm_disk *disk, int low)
 {
-    if (low == disk->low) {
-        return;
-    }
-    disk->low = low;
-    char *words = cm_disk_words(disk);
-    if (low) {
+    char *words = low ? low_words(disk) : NULL;
+    if (low && !disk->low) {
         cm_warn("nothing is started: %s", words);
-    } else {
+    } else if (!low && disk->low) {
         cm_info("there is room on the disk again");
     }
+    disk->low = low;
+    cm_daemon_pause(disk->daemon, CM_PAUSE_DISK, words);
     free(words);
-    cm_daemon_pause(disk->daemon, CM_PAUSE_DISK, low);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -76,17 +81,6 @@ void cm_disk_held(struct cm_disk *disk)
     disk->held = 1;
     look_in(disk, disk->again_ms);
     disk->again_ms = disk->again_ms * 2 > HELD_LOOK_MAX_MS ? HELD_LOOK_MAX_MS : disk->again_ms * 2;
-}
-
-char *cm_disk_words(const struct cm_disk *disk)
-{
-    if (!disk->low) {
-        return NULL;
-    }
-    char *size = cm_show_size(disk->daemon->config->settings.min_free_bytes);
-    char *words = cm_format(_("less than %s is free in %s: make room, or set min_free"), size, disk->daemon->state);
-    free(size);
-    return words;
 }
 
 struct cm_disk *cm_disk_new(struct cm_daemon *daemon)

@@ -12,7 +12,5 @@ struct cm_disk *cm_disk_new(struct cm_daemon *daemon);
 void cm_disk_free(struct cm_disk *disk);
 /* A task was held for want of room (or of a folder that can be written): look often. */
 void cm_disk_held(struct cm_disk *disk);
-/* "less than 1.0 GiB free in …", or NULL while there is room. malloc'd. */
-char *cm_disk_words(const struct cm_disk *disk);
 
 #endif

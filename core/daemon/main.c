@@ -26,6 +26,7 @@
 #include "core/daemon/config/config.h"
 #include "core/daemon/config/load.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/loop.h"
 #include "core/daemon/models.h"
 #include "core/daemon/registry.h"
 #include "core/daemon/store/open.h"
@@ -271,7 +272,7 @@ static int run(struct cm_daemon *daemon)
         if (getrandom(&daemon->seed, sizeof daemon->seed, 0) != sizeof daemon->seed) {
             daemon->seed = (uint64_t)cm_utc_ms();
         }
-        status = cm_daemon_run(daemon, program);
+        status = cm_loop_run(daemon, program);
     }
     if (daemon->lock_fd >= 0) {
         close(daemon->lock_fd);

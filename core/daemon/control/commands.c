@@ -5,6 +5,7 @@
  * client itself.
  */
 #include "core/daemon/control/commands.h"
+#include "core/daemon/control/client.h"
 #include "core/daemon/engine/fsck.h"
 
 #include <json-c/json.h>
@@ -19,7 +20,6 @@
 #include "core/common/units.h"
 #include "core/daemon/cluster.h"
 #include "core/daemon/control/consent.h"
-#include "core/daemon/control/control.h"
 #include "core/daemon/control/costs.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/control/post.h"
@@ -111,7 +111,7 @@ static void errand_free(struct errand *errand)
 /* Ends the errand with an answer, if the client is still there. */
 static void answer(struct errand *errand, struct json_object *object)
 {
-    struct cm_client *client = cm_control_client(errand->daemon->control, errand->client);
+    struct cm_client *client = cm_clients_find(errand->daemon->clients, errand->client);
     if (client) {
         cm_client_answer(client, object);
     } else {
@@ -122,7 +122,7 @@ static void answer(struct errand *errand, struct json_object *object)
 
 static void refuse(struct errand *errand, int status, char *words)
 {
-    struct cm_client *client = cm_control_client(errand->daemon->control, errand->client);
+    struct cm_client *client = cm_clients_find(errand->daemon->clients, errand->client);
     if (client) {
         cm_client_refuse(client, status, words);
     } else {
@@ -403,7 +403,7 @@ static void on_watch(void *arg, const struct cm_view *view, const char *error)
     if (refuse_missing(errand, view, error)) {
         return;
     }
-    struct cm_client *client = cm_control_client(errand->daemon->control, errand->client);
+    struct cm_client *client = cm_clients_find(errand->daemon->clients, errand->client);
     char *job = cm_strdup(errand->job);
     answer(errand, json_object_new_object());
     if (client) {
@@ -506,7 +506,8 @@ static void on_barrier(void *arg, enum cm_table table, const void *row, const ch
 static void answer_when_durable(struct errand *errand)
 {
     struct cm_query query = {.table = CM_TABLE_JOB, .job = errand->job, .limit = 1};
-    cm_daemon_pump(errand->daemon);
+    cm_daemon_hand_over_all(errand->daemon);
+    cm_daemon_pump_soon(errand->daemon);
     cm_store_query(errand->daemon->store, &query, on_barrier, errand);
 }
 

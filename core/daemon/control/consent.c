@@ -12,7 +12,7 @@
 #include "core/common/message.h"
 #include "core/common/text.h"
 #include "core/daemon/consents.h"
-#include "core/daemon/control/control.h"
+#include "core/daemon/control/client.h"
 #include "core/daemon/daemon.h"
 
 /* The client may be gone when the store has answered. */
@@ -98,7 +98,7 @@ static struct json_object *answer_of(const struct asking *asking)
 static void on_read(void *arg, const char *error)
 {
     struct asking *asking = arg;
-    struct cm_client *client = cm_control_client(asking->daemon->control, asking->client);
+    struct cm_client *client = cm_clients_find(asking->daemon->clients, asking->client);
     if (client && error) {
         cm_client_refuse(client, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
     } else if (client) {

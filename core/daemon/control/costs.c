@@ -2,6 +2,7 @@
  * Sums over the calls that cost money, as the control protocol tells them.
  */
 #include "core/daemon/control/costs.h"
+#include "core/daemon/control/client.h"
 #include "core/daemon/store/costs.h"
 
 #include <json-c/json.h>
@@ -11,7 +12,6 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
-#include "core/daemon/control/control.h"
 #include "core/daemon/daemon.h"
 
 /* The client may be gone when the store has answered. */
@@ -29,7 +29,7 @@ static void on_call(void *arg, enum cm_table table, const void *row, const char 
         cm_costs_add(summing->costs, row);
         return;
     }
-    struct cm_client *client = cm_control_client(summing->daemon->control, summing->client);
+    struct cm_client *client = cm_clients_find(summing->daemon->clients, summing->client);
     if (client && error) {
         cm_client_refuse(client, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
     } else if (client) {

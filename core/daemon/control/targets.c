@@ -13,7 +13,7 @@
 #include "core/common/log.h"
 #include "core/common/message.h"
 #include "core/common/text.h"
-#include "core/daemon/control/control.h"
+#include "core/daemon/control/client.h"
 #include "core/daemon/control/intake.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/notes.h"
@@ -82,7 +82,7 @@ void cm_targets_list(struct cm_client *client)
 static void on_checked(void *arg, const struct cm_done *done, struct json_object *result)
 {
     struct checking *checking = arg;
-    struct cm_client *client = cm_control_client(checking->daemon->control, checking->client);
+    struct cm_client *client = cm_clients_find(checking->daemon->clients, checking->client);
     (void)result;
     cm_info("check of %s: %s%s%s", checking->target, cm_outcome_name(done->outcome), *done->words ? ": " : "",
             done->words);
