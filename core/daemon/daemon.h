@@ -23,7 +23,6 @@ struct event_base;
 struct cm_attempts;
 struct cm_clients;
 struct cm_cluster;
-struct cm_commands;
 struct cm_consents;
 struct cm_control;
 struct cm_disk;
@@ -34,6 +33,7 @@ struct cm_notes;
 struct cm_notify;
 struct cm_procs;
 struct cm_reload;
+struct cm_submits;
 
 /* Why nothing is started at the moment; several may hold at once. */
 enum cm_pause {
@@ -62,7 +62,7 @@ struct cm_daemon {
     struct cm_attempts *attempts;
     struct cm_clients *clients;
     struct cm_cluster *cluster;
-    struct cm_commands *commands;
+    struct cm_submits *submits;
     struct cm_consents *consents;
     struct cm_control *control;
     struct cm_disk *disk;

@@ -23,6 +23,7 @@
 #include "core/daemon/control/client.h"
 #include "core/daemon/control/commands.h"
 #include "core/daemon/control/control.h"
+#include "core/daemon/control/submit.h"
 #include "core/daemon/crashpoint.h"
 #include "core/daemon/daemon.h"
 #include "core/daemon/disk.h"
@@ -127,7 +128,7 @@ static void perform(struct cm_daemon *daemon, struct cm_action *action)
         cm_loader_load(daemon, action->job, on_reloaded, NULL);
         break;
     case CM_ACTION_SUBMITTED:
-        cm_command_submitted(daemon, action);
+        cm_submits_answered(daemon, action);
         break;
     }
     cm_action_free(action);
@@ -345,7 +346,7 @@ static char *make_parts(struct cm_daemon *daemon, const char *program, int *stat
     daemon->janitor = cm_janitor_new(daemon->base);
     daemon->notes = cm_notes_new(daemon);
     daemon->attempts = cm_attempts_new(daemon);
-    daemon->commands = cm_commands_new();
+    daemon->submits = cm_submits_new();
     daemon->consents = cm_consents_new(daemon);
     daemon->disk = cm_disk_new(daemon);
     daemon->reload = cm_reload_new(daemon, program);
@@ -362,7 +363,7 @@ static void free_parts(struct cm_daemon *daemon)
     cm_reload_free(daemon->reload);
     cm_notify_free(daemon->notify);
     cm_disk_free(daemon->disk);
-    cm_commands_free(daemon->commands);
+    cm_submits_free(daemon->submits);
     cm_consents_free(daemon->consents);
     cm_attempts_free(daemon->attempts);
     cm_procs_free(daemon->procs);
