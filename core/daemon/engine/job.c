@@ -1,5 +1,5 @@
 /*
- * A job's memory: its parameters, steps and edges, and how it ends.
+ * A job's memory: its parameters, steps and edges.
  */
 #include <json-c/json.h>
 #include <stdlib.h>

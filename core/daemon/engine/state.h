@@ -307,6 +307,9 @@ void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job
 
 void cm_task_claim(struct cm_engine *engine, struct cm_now now, struct cm_task *task);
 
+/* ---- engine.c: the engine itself --------------------------------------------------------- */
+
+/* The next number of its own row: the same seed gives the same row. */
 uint64_t cm_engine_random(struct cm_engine *engine);
 
 #endif
