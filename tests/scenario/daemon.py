@@ -41,7 +41,7 @@ def process_file(pid, name):
     """What /proc says of a process, nothing when it has ended in between."""
     try:
         return pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return b""
 
 
@@ -106,8 +106,8 @@ class Daemon:
         self.process = None
         self.settings = dict(slots=4, max_jobs=1000, min_free="1MiB", kill_after="300ms", drain="1s",
                              backoff_base="20ms", backoff_max="200ms", failures=50, rest="300ms", chunks=2,
-                             chunk_length="40s", deadline="20s", stall="", extra="", limit=4, warm="60s", memory="", store="",
-                             publish='"pub"', script="ok", chunk_limit=4, warm_attempts=1000)
+                             chunk_length="40s", deadline="20s", stall="", extra="", limit=4, warm="60s", memory="",
+                             store="", publish='"pub"', script="ok", chunk_limit=4, warm_attempts=1000)
         self.settings.update(settings)
         self.short, self.instances = short, {}
         self.uses = {stage: f'[ "{stage}1" ]' for stage in ("source", "prepare", "stt", "llm", "render")}
@@ -305,6 +305,12 @@ class Daemon:
             return any(self.opens(fd, mine) for fd in (folder / "fd").iterdir())
         except (OSError, IndexError):
             return False
+
+    def process_texts(self):
+        """The arguments and environments of all that runs here; the daemon's own are among them."""
+        texts = [process_file(pid, name) for pid in self.processes() for name in ("cmdline", "environ")]
+        assert any(str(self.conf).encode() in one for one in texts), "nobody can be looked at"
+        return b"".join(texts)
 
     @staticmethod
     def opens(fd, mine):

@@ -80,12 +80,8 @@ class Job:
         """(step, item, fence) of every attempt that is stored as good. One that only looks for a post in doubt makes
         nothing: it may be good many times."""
         jobs = self.ask("jobs")
-        if not jobs:
-            return []
-        path = f"file:{self.state()}/store.sqlite?mode=ro"
-        with contextlib.closing(sqlite3.connect(path, uri=True, timeout=5)) as store:
-            return store.execute("SELECT step, item, fence FROM attempt "
-                                 "WHERE job = ? AND verdict = 'ok' AND op <> 'find'", [jobs[0]["id"]]).fetchall()
+        rows = self.ask("show", jobs[0]["id"])["attempts"] if jobs else []
+        return [(one["step"], one["item"], one["fence"]) for one in rows if one["verdict"] == "ok" and one["op"] != "find"]
 
 
 def belongs(folder, mine):
