@@ -116,9 +116,9 @@ static int settle(int fd, int result, char *temporary, const char *path)
     return result;
 }
 
-int cm_file_write(const char *path, const char *bytes, size_t count)
+/* Takes `temporary`. */
+static int write_by_way_of(char *temporary, const char *path, const char *bytes, size_t count)
 {
-    char *temporary = temporary_beside(path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) {
         int saved = errno;
@@ -127,6 +127,16 @@ int cm_file_write(const char *path, const char *bytes, size_t count)
         return -1;
     }
     return settle(fd, write_all(fd, bytes, count), temporary, path);
+}
+
+int cm_file_write(const char *path, const char *bytes, size_t count)
+{
+    return write_by_way_of(temporary_beside(path), path, bytes, count);
+}
+
+int cm_file_write_via(const char *temporary, const char *path, const char *bytes, size_t count)
+{
+    return write_by_way_of(cm_strdup(temporary), path, bytes, count);
 }
 
 static int copy_bytes(int from, int to)

@@ -9,6 +9,9 @@
 
 /* All return 0, or -1 with errno set, unless said otherwise. */
 int cm_file_write(const char *path, const char *bytes, size_t count); /* atomic and durable */
+/* The same, where nobody would clear away what a kill leaves beside `path`: `temporary` is on the same
+ * filesystem, in a folder that somebody clears. */
+int cm_file_write_via(const char *temporary, const char *path, const char *bytes, size_t count);
 /* malloc'd, with a NUL behind; NULL with errno (EFBIG above max_bytes). */
 char *cm_file_read(const char *path, size_t max_bytes, size_t *count);
 int cm_file_sync(const char *path);                 /* fsync of a file or folder */

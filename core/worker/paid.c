@@ -108,6 +108,7 @@ static int answer_from_disk(struct cm_ctx *ctx, struct cm_http_answer *answer)
     return 1;
 }
 
+/* By way of the attempt's own folder, which goes with the attempt: a kill leaves no half of an answer. */
 static void keep_answer(struct cm_ctx *ctx, const struct cm_http_answer *answer)
 {
     struct cm_call *call = cm_host_of(ctx);
@@ -115,11 +116,13 @@ static void keep_answer(struct cm_ctx *ctx, const struct cm_http_answer *answer)
     if (!path) {
         return;
     }
-    if (cm_folder_make(cm_json_text(call->begin, "answers", "")) ||
-        cm_file_write(path, answer->body, answer->body_bytes)) {
+    char *temporary = cm_path_join(call->dir, ".answer");
+    if (cm_call_folder(call) || cm_folder_make(cm_json_text(call->begin, "answers", "")) ||
+        cm_file_write_via(temporary, path, answer->body, answer->body_bytes)) {
         cm_call_note_disk(call, path, errno);
         cm_warn("a paid answer could not be kept: %s: %s", path, strerror(errno));
     }
+    free(temporary);
     free(path);
 }
 

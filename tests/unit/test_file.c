@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/common/file.h"
@@ -97,6 +98,37 @@ static void test_failed_write(void **state)
     assert_int_equal(count_entries(*state), 1);
     free(big);
     free(path);
+}
+
+/* A process killed half-way leaves nothing beside the file, only in the folder of temporary ones. */
+static void test_killed_write(void **state)
+{
+    char *kept = cm_path_join(*state, "kept"), *path = cm_path_join(kept, "a");
+    char *cleared = cm_path_join(*state, "cleared"), *temporary = cm_path_join(cleared, "t");
+    assert_int_equal(cm_folder_make(kept), 0);
+    assert_int_equal(cm_folder_make(cleared), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit small = {1000, 1000};
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        setrlimit(RLIMIT_FSIZE, &small);
+        signal(SIGXFSZ, SIG_DFL); /* the write that goes over the limit kills */
+        char *big = cm_alloc(5000);
+        cm_file_write_via(temporary, path, big, 5000);
+        _exit(1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(count_entries(kept), 0);
+    assert_int_equal(count_entries(cleared), 1);
+    assert_int_equal(cm_file_write_via(temporary, path, "new", 3), 0);
+    assert_int_equal(cm_file_bytes(path), 3);
+    assert_int_equal(count_entries(cleared), 0);
+    free(kept);
+    free(path);
+    free(cleared);
+    free(temporary);
 }
 
 static void test_copy_and_hash(void **state)
@@ -184,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_write_and_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_longest_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_killed_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_copy_and_hash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folders, set_up, tear_down),
         cmocka_unit_test(test_absolute),
