@@ -1,5 +1,5 @@
 /*
- * The pump between engine, store and the world; pauses; the beginning and the end of a run.
+ * The pump between engine, store and the world; the beginning and the end of a run.
  */
 #include "core/daemon/loop.h"
 
@@ -313,13 +313,18 @@ static void on_loaded(void *arg, const char *error)
     cm_notify_ready(daemon->notify);
 }
 
+static void pause_for_loading(struct cm_daemon *daemon)
+{
+    cm_daemon_pause(daemon, CM_PAUSE_LOADING, _("clipmakerd is still reading its jobs"));
+}
+
 /* Its jobs may be others' by now: what is at work here is nobody's. */
 static void on_fenced(struct cm_daemon *daemon)
 {
     cm_attempts_interrupt(daemon->attempts);
     cm_procs_kill_all(daemon->procs);
     cm_attempts_configure(daemon->attempts);
-    cm_daemon_pause(daemon, CM_PAUSE_LOADING, _("clipmakerd is still reading its jobs"));
+    pause_for_loading(daemon);
 }
 
 /* NULL, or one line why the run cannot begin (malloc'd), and *status. */
@@ -339,7 +344,7 @@ static char *make_parts(struct cm_daemon *daemon, const char *program, int *stat
     }
     struct cm_engine_config engine = cm_config_engine(daemon->config, daemon->boot, daemon->seed);
     daemon->engine = cm_engine_new(&engine);
-    cm_daemon_pause(daemon, CM_PAUSE_LOADING, _("clipmakerd is still reading its jobs"));
+    pause_for_loading(daemon);
     daemon->cluster = cm_cluster_new(daemon, on_fenced);
     daemon->procs = cm_procs_new(daemon->base);
     daemon->leftovers = cm_leftovers_new(daemon->base);

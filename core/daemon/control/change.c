@@ -72,12 +72,9 @@ static void on_loaded(void *arg, const char *error)
 static void change_as_owner(struct cm_errand *errand)
 {
     struct cm_daemon *daemon = errand->daemon;
-    const char *boot = errand->claimed_by ? errand->claimed_by : "";
-    int ours = !strcmp(boot, daemon->boot);
+    int ours = errand->claimed_by && !cm_errand_is_elsewhere(errand);
     if (!ours && !errand->over) {
-        char *who = cm_cluster_who(daemon->cluster, boot);
-        cm_errand_refuse(errand, EX_TEMPFAIL, cm_format(_("clipmakerd on %s works on this job: ask that one"), who));
-        free(who);
+        cm_errand_refuse(errand, EX_TEMPFAIL, cm_errand_elsewhere_words(errand));
         return;
     }
     if (!errand->over) {
@@ -85,23 +82,9 @@ static void change_as_owner(struct cm_errand *errand)
         return;
     }
     if (!ours) {
-        cm_cluster_take(daemon->cluster, errand->job, boot);
+        cm_cluster_take(daemon->cluster, errand->job, errand->claimed_by ? errand->claimed_by : "");
     }
     cm_loader_load(daemon, errand->job, on_loaded, errand);
-}
-
-static void on_claim(void *arg, enum cm_table table, const void *row, const char *error)
-{
-    struct cm_errand *errand = arg;
-    (void)table;
-    if (row) {
-        free(errand->claimed_by);
-        errand->claimed_by = cm_strdup(((const struct cm_claim_row *)row)->boot);
-    } else if (error) {
-        cm_errand_refuse_store(errand, error);
-    } else {
-        change_as_owner(errand);
-    }
 }
 
 /* A job that is over is not in the engine's memory any more. */
@@ -116,8 +99,7 @@ static void on_change(void *arg, const struct cm_view *view, const char *error)
         cm_errand_refuse(errand, EX_DATAERR, cm_strdup(_("the job is over already")));
         return;
     }
-    struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->job};
-    cm_store_query(errand->daemon->store, &query, on_claim, errand);
+    cm_errand_find_owner(errand, change_as_owner);
 }
 
 static void do_change(struct cm_client *client, const char *what)
@@ -176,31 +158,19 @@ static char *no_such_post(struct cm_errand *errand)
     return cm_format(_("no post has the key \"%.80s\", and none is in doubt"), key);
 }
 
-static void resolve_here(struct cm_errand *errand)
+/* Only the daemon whose job the post belongs to may say what became of it. */
+static void resolve_as_owner(struct cm_errand *errand)
 {
     const char *url = cm_json_text(errand->request, "url", NULL);
+    if (cm_errand_is_elsewhere(errand)) {
+        cm_errand_refuse(errand, EX_TEMPFAIL, cm_errand_elsewhere_words(errand));
+        return;
+    }
     const char *words = cm_engine_resolve(errand->daemon->engine, cm_daemon_now(), errand->item, url);
     if (words) {
         cm_errand_refuse(errand, EX_DATAERR, cm_strdup(words));
     } else {
         answer_when_durable(errand);
-    }
-}
-
-/* Whose job the post belongs to: only that daemon may say what became of it. */
-static void on_resolve_claim(void *arg, enum cm_table table, const void *row, const char *error)
-{
-    struct cm_errand *errand = arg;
-    (void)table;
-    if (row) {
-        cm_errand_note_claim(errand, row);
-    } else if (error) {
-        cm_errand_refuse_store(errand, error);
-    } else if (errand->other) {
-        cm_errand_refuse(errand, EX_TEMPFAIL,
-                         cm_format(_("clipmakerd on %s works on this job: ask that one"), errand->other));
-    } else {
-        resolve_here(errand);
     }
 }
 
@@ -224,10 +194,9 @@ static void on_effect(void *arg, enum cm_table table, const void *row, const cha
     } else if (errand->effect->state != CM_EFFECT_UNCONFIRMED) {
         cm_errand_refuse(errand, EX_DATAERR, not_in_doubt(errand->effect));
     } else {
-        struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->effect->job};
         free(errand->job);
         errand->job = cm_strdup(errand->effect->job);
-        cm_store_query(errand->daemon->store, &query, on_resolve_claim, errand);
+        cm_errand_find_owner(errand, resolve_as_owner);
     }
 }
 

@@ -36,7 +36,6 @@ void cm_errand_free(struct cm_errand *errand)
     free(errand->item);
     free(errand->claimed_by);
     free(errand->words);
-    free(errand->other);
     free(errand->error);
     cm_store_close(errand->copy);
     cm_order_free(&errand->order);
@@ -92,8 +91,36 @@ void cm_errand_refuse_store(struct cm_errand *errand, const char *error)
     cm_errand_refuse(errand, EX_TEMPFAIL, cm_format(_("the store does not answer: %s"), error));
 }
 
-void cm_errand_note_claim(struct cm_errand *errand, const struct cm_claim_row *claim)
+static void on_claim(void *arg, enum cm_table table, const void *row, const char *error)
 {
-    struct cm_daemon *daemon = errand->daemon;
-    errand->other = strcmp(claim->boot, daemon->boot) ? cm_cluster_who(daemon->cluster, claim->boot) : NULL;
+    struct cm_errand *errand = arg;
+    (void)table;
+    if (row) {
+        free(errand->claimed_by);
+        errand->claimed_by = cm_strdup(((const struct cm_claim_row *)row)->boot);
+    } else if (error) {
+        cm_errand_refuse_store(errand, error);
+    } else {
+        errand->found(errand);
+    }
+}
+
+void cm_errand_find_owner(struct cm_errand *errand, cm_errand_fn found)
+{
+    struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->job};
+    errand->found = found;
+    cm_store_query(errand->daemon->store, &query, on_claim, errand);
+}
+
+int cm_errand_is_elsewhere(const struct cm_errand *errand)
+{
+    return errand->claimed_by && strcmp(errand->claimed_by, errand->daemon->boot) != 0;
+}
+
+char *cm_errand_elsewhere_words(const struct cm_errand *errand)
+{
+    char *who = cm_cluster_who(errand->daemon->cluster, errand->claimed_by ? errand->claimed_by : "");
+    char *words = cm_format(_("clipmakerd on %s works on this job: ask that one"), who);
+    free(who);
+    return words;
 }

@@ -9,7 +9,6 @@
 
 #include "core/daemon/control/intake.h"
 
-struct cm_claim_row;
 struct cm_client;
 struct cm_daemon;
 struct cm_effect_row;
@@ -18,7 +17,10 @@ struct cm_store;
 struct cm_view;
 struct json_object;
 
-/* A request on its way through the store. */
+struct cm_errand;
+typedef void (*cm_errand_fn)(struct cm_errand *errand);
+
+/* What it may need on its way; zero is none. */
 struct cm_errand {
     struct cm_errand *next; /* while the engine has its submit */
     uint64_t number;        /* of that submit */
@@ -27,9 +29,9 @@ struct cm_errand {
     char *job, *step, *item;
     const char *what;            /* the request's "do" */
     struct json_object *request; /* kept, where it is needed later; or NULL */
-    char *claimed_by;            /* a boot; NULL: nobody */
+    char *claimed_by;            /* by cm_errand_find_owner: the boot that has the job; NULL: nobody */
+    cm_errand_fn found;          /* of it */
     char *words;                 /* of why */
-    char *other;                 /* the daemon that has the job, if it is not this one */
     int over;                    /* the job */
     struct cm_order order;
     struct cm_job_row *existing;  /* of a submit: the job that has its key */
@@ -54,7 +56,10 @@ void cm_errand_refuse_store(struct cm_errand *errand, const char *error); /* it 
 /* Refused, and 1, when the view has no job or the store did not answer. */
 int cm_errand_refuse_missing(struct cm_errand *errand, const struct cm_view *view, const char *error);
 
-/* Who has the job: errand->other, when it is not this daemon. */
-void cm_errand_note_claim(struct cm_errand *errand, const struct cm_claim_row *claim);
+/* Asks which boot has the job, then calls `found`. */
+void cm_errand_find_owner(struct cm_errand *errand, cm_errand_fn found);
+/* Once it was found: whether another daemon has the job, and who that is, for people (malloc'd). */
+int cm_errand_is_elsewhere(const struct cm_errand *errand);
+char *cm_errand_elsewhere_words(const struct cm_errand *errand);
 
 #endif

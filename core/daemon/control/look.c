@@ -138,21 +138,12 @@ static char *why_words(struct cm_errand *errand, const struct cm_view *view)
     return words ? words : cm_strdup(_("it is being loaded"));
 }
 
-/* Another daemon's job: nothing is known of it here but who that is. */
-static void on_owner(void *arg, enum cm_table table, const void *row, const char *error)
+/* Of another daemon's job nothing is known here but who that is. */
+static void answer_why(struct cm_errand *errand)
 {
-    struct cm_errand *errand = arg;
-    (void)table;
-    if (row) {
-        cm_errand_note_claim(errand, row);
-    } else if (error) {
-        cm_errand_refuse_store(errand, error);
-    } else if (errand->other) {
-        cm_errand_answer(errand,
-                         words_answer(cm_format(_("clipmakerd on %s works on this job: ask that one"), errand->other)));
-    } else {
-        cm_errand_answer(errand, words_answer(cm_strdup(errand->words)));
-    }
+    int elsewhere = cm_errand_is_elsewhere(errand);
+    char *words = elsewhere ? cm_errand_elsewhere_words(errand) : cm_strdup(errand->words);
+    cm_errand_answer(errand, words_answer(words));
 }
 
 static void on_why(void *arg, const struct cm_view *view, const char *error)
@@ -163,11 +154,10 @@ static void on_why(void *arg, const struct cm_view *view, const char *error)
     }
     errand->words = why_words(errand, view);
     if (cm_job_is_over(view->job->state) || !errand->daemon->store->shared) {
-        cm_errand_answer(errand, words_answer(cm_strdup(errand->words)));
+        answer_why(errand);
         return;
     }
-    struct cm_query query = {.table = CM_TABLE_CLAIM, .job = errand->job};
-    cm_store_query(errand->daemon->store, &query, on_owner, errand);
+    cm_errand_find_owner(errand, answer_why);
 }
 
 void cm_command_why(struct cm_client *client)

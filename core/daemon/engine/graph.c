@@ -241,7 +241,8 @@ static void count_waiting(struct cm_task *task)
     }
 }
 
-void cm_graph_add(struct cm_turn *turn, struct cm_task *task)
+/* May make it ready or abandon it at once. */
+static void add(struct cm_turn *turn, struct cm_task *task)
 {
     attach(task);
     if (task->job->rebuilding) {
@@ -271,7 +272,7 @@ static void insert(struct cm_turn *turn, size_t step, const char *item)
     cm_task_split_item(task);
     cm_row_text(&task->row->op, cm_task_plain_op(task));
     cm_turn_touch(turn, task);
-    cm_graph_add(turn, task);
+    add(turn, task);
 }
 
 /* ---- A task goes on, or ends ----------------------------------------------------------------- */

@@ -283,8 +283,6 @@ void cm_expand_from(struct cm_turn *turn, const struct cm_task *maker, cm_expand
 /* ---- graph.c: what the end of a task means for the others ---------------------------------- */
 
 size_t cm_need_required(const struct cm_need *need, size_t total);
-/* A task of before among the others; may make it ready or abandon it at once. */
-void cm_graph_add(struct cm_turn *turn, struct cm_task *task);
 /* All before it is done: into the queue of the first link that may be asked. */
 void cm_task_ready(struct cm_turn *turn, struct cm_task *task);
 /* Over, with all that follows for others. A failed task of an optional step is skipped. */
