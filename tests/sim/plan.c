@@ -191,3 +191,22 @@ void sim_plan_free(struct sim_plan *plan)
     free(plan->instances);
     free(plan);
 }
+
+const struct cm_instance *sim_plan_instance(const struct sim_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->instance_count; i++) {
+        if (!strcmp(plan->instances[i].name, name)) {
+            return &plan->instances[i];
+        }
+    }
+    return NULL;
+}
+
+size_t sim_plan_job(const struct sim_plan *plan, const char *id)
+{
+    size_t index = 0;
+    while (strcmp(plan->jobs[index].id, id)) {
+        index++;
+    }
+    return index;
+}

@@ -33,5 +33,9 @@ struct sim_plan *sim_plan_new(struct sim_random *random);
 void sim_plan_free(struct sim_plan *plan);
 /* Another limit, rate or even presence of some instances, as a reload may bring. */
 void sim_plan_shake(struct sim_plan *plan, struct sim_random *random, int restore);
+/* NULL: it is not configured now. */
+const struct cm_instance *sim_plan_instance(const struct sim_plan *plan, const char *name);
+/* Number of a job of the plan. */
+size_t sim_plan_job(const struct sim_plan *plan, const char *id);
 
 #endif

@@ -31,7 +31,7 @@ void sim_residency_shake(struct sim_world *world, int restore)
         return;
     }
     residency->strategy = sim_chance(&residency->random, 500) ? CM_STRATEGY_GLOBAL : CM_STRATEGY_RU;
-    for (size_t i = 0; i < world->plan->instance_count && !restore; i++) {
+    for (size_t i = 0; !restore && i < world->plan->instance_count; i++) {
         struct cm_instance *instance = &world->plan->instances[i];
         if (may_be_abroad(instance) && sim_chance(&residency->random, 400)) {
             instance->recipient = recipients[sim_below(&residency->random, SIM_RECIPIENTS)];
@@ -142,25 +142,6 @@ void sim_residency_calm(struct sim_world *world)
 
 /* ---- Nobody else is asked -------------------------------------------------------------------- */
 
-static const struct cm_instance *instance_of(const struct sim_world *world, const char *name)
-{
-    for (size_t i = 0; i < world->plan->instance_count; i++) {
-        if (!strcmp(world->plan->instances[i].name, name)) {
-            return &world->plan->instances[i];
-        }
-    }
-    return NULL;
-}
-
-static const struct sim_job *job_of(const struct sim_world *world, const char *id)
-{
-    const struct sim_job *job = world->plan->jobs;
-    while (strcmp(job->id, id)) {
-        job++;
-    }
-    return job;
-}
-
 static int has_consent(const struct sim_world *world, const struct sim_job *job, const char *recipient)
 {
     int to = strcmp(recipient, recipients[0]) != 0;
@@ -170,8 +151,8 @@ static int has_consent(const struct sim_world *world, const struct sim_job *job,
 /* Whoever sent a post must be asked what became of it, whatever the rules are now. */
 static void check_attempt(struct sim_world *world, const struct cm_attempt_row *attempt)
 {
-    const struct cm_instance *instance = instance_of(world, attempt->instance);
-    const struct sim_job *job = job_of(world, attempt->job);
+    const struct cm_instance *instance = sim_plan_instance(world->plan, attempt->instance);
+    const struct sim_job *job = &world->plan->jobs[sim_plan_job(world->plan, attempt->job)];
     int strategy = job->strategy ? job->strategy : world->residency.strategy;
     if (!instance || !instance->recipient || !strcmp(attempt->op, "find")) {
         return;

@@ -10,16 +10,6 @@
 #include "core/common/text.h"
 #include "tests/sim/world.h"
 
-static const struct cm_instance *instance_of(const struct sim_world *world, const char *name)
-{
-    for (size_t i = 0; i < world->plan->instance_count; i++) {
-        if (!strcmp(world->plan->instances[i].name, name)) {
-            return &world->plan->instances[i];
-        }
-    }
-    return NULL;
-}
-
 /* A living attempt of that task; `fence` 0: any. */
 static struct sim_worker *find_worker(const struct sim_world *world, const char *job, const char *step,
                                       const char *item, int64_t fence)
@@ -58,7 +48,7 @@ void sim_worker_free(struct sim_world *world, struct sim_worker *worker)
 /* Limits, slots, rates, and that nobody else is at it: not even an orphan. */
 static void check_start(struct sim_world *world, const struct cm_start *start)
 {
-    const struct cm_instance *instance = instance_of(world, start->instance);
+    const struct cm_instance *instance = sim_plan_instance(world->plan, start->instance);
     size_t self = sim_index_of(world, world->self);
     int same = 0, all = 0;
     const struct sim_worker *other = find_worker(world, start->job, start->step, start->item, 0);
@@ -141,7 +131,7 @@ static int64_t clip_bytes_of(const struct cm_start *start)
 /* A clip is made smaller only where it is too large, by who can, and never under the key of a post. */
 static void check_fit(struct sim_world *world, const struct cm_start *start, int64_t clip_bytes)
 {
-    const struct cm_instance *instance = instance_of(world, start->instance);
+    const struct cm_instance *instance = sim_plan_instance(world->plan, start->instance);
     if (strcmp(start->op, CM_OP_FIT)) {
         if (start->max_bytes) {
             sim_fail(world, "%s/%s: %s has a size to keep to", start->step, start->item, start->op);
@@ -160,7 +150,7 @@ static void check_fit(struct sim_world *world, const struct cm_start *start, int
 
 void sim_worker_start(struct sim_world *world, const struct cm_start *start)
 {
-    const struct cm_instance *instance = instance_of(world, start->instance);
+    const struct cm_instance *instance = sim_plan_instance(world->plan, start->instance);
     const struct cm_task_row *row = sim_oracle_task(world->oracle, start->job, start->step, start->item);
     int owns = sim_owns(world, start->job);
     if (owns && (!row || row->state != CM_TASK_RUNNING || row->fence != start->fence)) {
@@ -174,7 +164,8 @@ void sim_worker_start(struct sim_world *world, const struct cm_start *start)
     worker->step = cm_strdup(start->step);
     worker->item = cm_strdup(start->item);
     worker->instance = cm_strdup(start->instance);
-    worker->elsewhere = instance_of(world, start->instance) && instance_of(world, start->instance)->elsewhere;
+    worker->elsewhere =
+        sim_plan_instance(world->plan, start->instance) && sim_plan_instance(world->plan, start->instance)->elsewhere;
     worker->op = cm_strdup(start->op);
     worker->key = cm_strdup(start->effect_key);
     worker->upload = cm_strdup("");
@@ -382,7 +373,7 @@ static char *saved_upload(struct sim_world *world, const struct sim_worker *work
 /* What the worker of the real one does before it asks the plugin; and platforms that told of no limit. */
 static int is_too_large(struct sim_world *world, const struct sim_worker *worker)
 {
-    const struct cm_instance *instance = instance_of(world, worker->instance);
+    const struct cm_instance *instance = sim_plan_instance(world->plan, worker->instance);
     int told = instance && instance->max_clip_bytes && worker->clip_bytes > instance->max_clip_bytes;
     return told || (!strcmp(worker->instance, "search") && worker->clip_bytes > SIM_UNTOLD_LIMIT);
 }
@@ -430,7 +421,7 @@ static void post(struct sim_world *world, struct sim_worker *worker)
     struct cm_done *done = cm_done_new(CM_OK);
     int out = world->calm || sim_chance(&world->random, 700), known = world->calm || sim_chance(&world->random, 600);
     if (out) {
-        const struct cm_instance *instance = instance_of(world, worker->instance);
+        const struct cm_instance *instance = sim_plan_instance(world->plan, worker->instance);
         int64_t settle_ms = instance && instance->settle_ms ? instance->settle_ms : 1;
         sim_platform_post(world->platform, worker->instance, worker->key, worker->upload, world->now.utc_ms,
                           world->now.utc_ms + (world->calm ? 0 : sim_below(&world->random, (int)settle_ms)));

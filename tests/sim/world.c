@@ -219,22 +219,13 @@ static void applied(void *arg, uint64_t set, enum cm_applied how, const char *wo
     }
 }
 
-static size_t index_of_job(const struct sim_world *world, const char *id)
-{
-    size_t index = 0;
-    while (strcmp(world->plan->jobs[index].id, id)) {
-        index++;
-    }
-    return index;
-}
-
 static void note_sent(struct sim_world *world, const struct cm_change_set *set)
 {
     struct sim_sent sent = {.daemon = sim_index_of(world, world->self), .life = world->self->life};
     for (size_t i = 0; i < set->count; i++) {
         const struct cm_claim_row *claim = set->changes[i].row;
         if (set->changes[i].table == CM_TABLE_CLAIM && set->changes[i].kind == CM_CHANGE_PUT) {
-            sent.claim_job = index_of_job(world, claim->job);
+            sent.claim_job = sim_plan_job(world->plan, claim->job);
             sent.claim_boot = atoi(claim->boot + strlen("boot"));
         }
     }
