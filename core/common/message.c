@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include "core/common/text.h"
 
 #define DEPTH_MAX 32
+#define KEPT_MAX_BYTES (64 << 10) /* a tokener that has read more keeps too large a buffer */
 
 struct json_object *cm_message_new(const char *type)
 {
@@ -253,10 +255,47 @@ static int to_ascii(const char *text, size_t bytes, struct cm_text *out)
     return 0;
 }
 
+/* To make a tokener costs as much as to read a message with it: each thread keeps one. */
+static pthread_key_t tokener_key;
+static pthread_once_t tokener_once = PTHREAD_ONCE_INIT;
+
+static void free_tokener(void *tokener)
+{
+    json_tokener_free(tokener);
+}
+
+static void make_tokener_key(void)
+{
+    if (pthread_key_create(&tokener_key, free_tokener)) {
+        abort();
+    }
+}
+
+static struct json_tokener *take_tokener(void)
+{
+    pthread_once(&tokener_once, make_tokener_key);
+    struct json_tokener *tokener = pthread_getspecific(tokener_key);
+    if (!tokener) {
+        tokener = json_tokener_new_ex(DEPTH_MAX);
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        pthread_setspecific(tokener_key, tokener);
+    }
+    return tokener;
+}
+
+static void give_tokener_back(struct json_tokener *tokener, size_t bytes)
+{
+    if (bytes <= KEPT_MAX_BYTES) {
+        json_tokener_reset(tokener);
+        return;
+    }
+    json_tokener_free(tokener);
+    pthread_setspecific(tokener_key, NULL);
+}
+
 static struct json_object *parse_strictly(const char *text, size_t bytes, char **error)
 {
-    struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    struct json_tokener *tokener = take_tokener();
     struct json_object *value = NULL;
     enum json_tokener_error state = json_tokener_continue;
     if (bytes > 0 && bytes < 0x7fffffff) {
@@ -277,7 +316,7 @@ static struct json_object *parse_strictly(const char *text, size_t bytes, char *
         json_object_put(value);
         value = NULL;
     }
-    json_tokener_free(tokener);
+    give_tokener_back(tokener, bytes);
     return value;
 }
 

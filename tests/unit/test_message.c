@@ -189,12 +189,41 @@ static void test_parse_is_strict(void **state)
     free(error);
 }
 
+/* What was read before, and how it ended, makes no difference. */
+static void test_parse_after_others(void **state)
+{
+    (void)state;
+    size_t large = 200000;
+    char *text = cm_alloc(large + 1);
+    memset(text, 'x', large);
+    text[0] = text[large - 1] = '"';
+    const struct {
+        const char *text;
+        size_t bytes;
+        int good;
+    } turns[] = {{"{\"a\": [1, {\"b\": \"cut", 20, 0},
+                 {"[1]", 3, 1},
+                 {text, large, 1},
+                 {"[1]", 3, 1},
+                 {text, large - 1, 0},
+                 {"[1]", 3, 1},
+                 {"[1] [2]", 7, 0},
+                 {"12", 2, 1}};
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        struct json_object *value = cm_json_parse(turns[i].text, turns[i].bytes, NULL);
+        assert_int_equal(value != NULL, turns[i].good);
+        json_object_put(value);
+    }
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_characters), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_bad_datagrams), cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict),
-        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_bad_datagrams),
+        cmocka_unit_test(test_readers),    cmocka_unit_test(test_parse_is_strict),
+        cmocka_unit_test(test_times),      cmocka_unit_test(test_parse_after_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
