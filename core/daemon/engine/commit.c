@@ -122,7 +122,7 @@ size_t cm_engine_take_sets(struct cm_engine *engine, struct cm_change_set **sets
 
 /* ---- The store's word ------------------------------------------------------------------------ */
 
-static void free_pending(struct cm_pending *pending)
+void cm_pending_free(struct cm_pending *pending)
 {
     for (size_t i = 0; i < pending->action_count; i++) {
         cm_action_free(pending->actions[i]);
@@ -198,7 +198,7 @@ static void drop_untaken(struct cm_engine *engine, uint64_t generation)
         struct cm_pending *pending = engine->pending[i];
         if (pending->set && pending->generation == generation) {
             refuse_actions(engine, pending);
-            free_pending(pending);
+            cm_pending_free(pending);
         } else {
             engine->pending[kept++] = pending;
         }
@@ -303,5 +303,5 @@ void cm_engine_applied(struct cm_engine *engine, struct cm_now now, uint64_t set
     struct cm_pending *pending = engine->pending[index];
     remove_pending(engine, index);
     finish_pending(engine, now, pending, how);
-    free_pending(pending);
+    cm_pending_free(pending);
 }

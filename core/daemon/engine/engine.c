@@ -133,14 +133,7 @@ void cm_engine_free(struct cm_engine *engine)
         }
     }
     for (size_t i = 0; i < engine->pending_count; i++) {
-        struct cm_pending *pending = engine->pending[i];
-        for (size_t k = 0; k < pending->action_count; k++) {
-            cm_action_free(pending->actions[k]);
-        }
-        free(pending->actions);
-        cm_change_set_free(pending->set);
-        free(pending->job);
-        free(pending);
+        cm_pending_free(engine->pending[i]);
     }
     for (struct cm_action *action; (action = cm_engine_take_action(engine));) {
         cm_action_free(action);

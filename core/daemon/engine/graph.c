@@ -286,10 +286,26 @@ static const char *policy_reason(const struct cm_turn *turn, const struct cm_tas
     return reason;
 }
 
-void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
+/* From its link on the first that may be asked; else it is held or fails. */
+static void queue_at_next_link(struct cm_turn *turn, struct cm_task *task)
 {
     int hold = 0, reason = 0;
     char *words = NULL;
+    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &hold, &reason, &words);
+    if (link >= 0) {
+        cm_task_move(turn, task, CM_TASK_READY);
+        cm_task_queue(turn->engine, turn->now, task, link);
+    } else if (hold) {
+        cm_task_hold(turn, task, hold, hold == CM_HELD_POLICY ? policy_reason(turn, task) : cm_reason_name(reason),
+                     words);
+    } else {
+        cm_task_finish(turn, task, CM_TASK_FAILED, cm_reason_name(reason), words);
+    }
+    free(words);
+}
+
+void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
+{
     struct cm_job *job = task->job;
     int ambiguous = cm_task_is_ambiguous(task);
     if (job->row->cancel && !ambiguous) {
@@ -308,17 +324,7 @@ void cm_task_ready(struct cm_turn *turn, struct cm_task *task)
         cm_task_wait_until(turn, task, CM_TASK_SCHEDULED, job->publish_at_ms);
         return;
     }
-    int64_t link = cm_task_choose_link(turn->engine, turn->now, task, *cm_task_link(task), &hold, &reason, &words);
-    if (link >= 0) {
-        cm_task_move(turn, task, CM_TASK_READY);
-        cm_task_queue(turn->engine, turn->now, task, link);
-    } else if (hold) {
-        cm_task_hold(turn, task, hold, hold == CM_HELD_POLICY ? policy_reason(turn, task) : cm_reason_name(reason),
-                     words);
-    } else {
-        cm_task_finish(turn, task, CM_TASK_FAILED, cm_reason_name(reason), words);
-    }
-    free(words);
+    queue_at_next_link(turn, task);
 }
 
 void cm_task_finish(struct cm_turn *turn, struct cm_task *task, int64_t state, const char *reason, const char *words)

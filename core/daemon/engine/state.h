@@ -297,6 +297,7 @@ void cm_graph_prune(struct cm_turn *turn);
 
 /* Prunes, ends the job if it is over, and queues the set. */
 void cm_turn_end(struct cm_turn *turn);
+void cm_pending_free(struct cm_pending *pending); /* with its actions and what is left of its set */
 /* Everything of this job not yet handed to the store is dropped, its attempts are killed, and it
  * is asked for again when `reload`. */
 void cm_engine_forget(struct cm_engine *engine, struct cm_now now, struct cm_job *job, int reload);
