@@ -309,6 +309,7 @@ static const struct cm_host services = {
     .save = host_save,
     .sending = cm_host_sending,
     .spent = cm_host_spent,
+    .json_int = cm_host_json_int,
 };
 
 /* The object in the begin message, made when it is missing, so that it can be written to. */

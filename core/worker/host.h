@@ -46,6 +46,7 @@ const struct cm_json *cm_host_json_parse(struct cm_ctx *ctx, const char *text, s
 const struct cm_json *cm_host_json_at(struct cm_ctx *ctx, const struct cm_json *value, const char *path);
 const char *cm_host_json_string(struct cm_ctx *ctx, const struct cm_json *value, const char *fallback);
 double cm_host_json_number(struct cm_ctx *ctx, const struct cm_json *value, double fallback);
+int64_t cm_host_json_int(struct cm_ctx *ctx, const struct cm_json *value, int64_t fallback);
 int cm_host_json_bool(struct cm_ctx *ctx, const struct cm_json *value, int fallback);
 size_t cm_host_json_count(struct cm_ctx *ctx, const struct cm_json *value);
 const char *cm_host_json_text(struct cm_ctx *ctx, const struct cm_json *value);

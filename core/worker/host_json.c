@@ -75,6 +75,23 @@ double cm_host_json_number(struct cm_ctx *ctx, const struct cm_json *value, doub
     return isfinite(real) ? real : fallback;
 }
 
+/* json-c reads what is beyond 64 bits as the outermost number there is. */
+static int fits(int64_t number)
+{
+    return number != INT64_MAX && number != INT64_MIN;
+}
+
+int64_t cm_host_json_int(struct cm_ctx *ctx, const struct cm_json *value, int64_t fallback)
+{
+    (void)ctx;
+    struct json_object *number = inside(value);
+    if (!number || !(json_object_is_type(number, json_type_int) || json_object_is_type(number, json_type_double))) {
+        return fallback;
+    }
+    int64_t whole = isfinite(json_object_get_double(number)) ? json_object_get_int64(number) : INT64_MAX;
+    return fits(whole) ? whole : fallback;
+}
+
 int cm_host_json_bool(struct cm_ctx *ctx, const struct cm_json *value, int fallback)
 {
     (void)ctx;

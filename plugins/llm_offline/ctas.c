@@ -57,8 +57,8 @@ const char *answer_ctas(struct video *video, const struct cm_json *input)
         snprintf(path, sizeof path, "%zu", i);
         const struct cm_json *moment = host->json_at(ctx, list, path);
         const char *key = host->json_string(ctx, host->json_at(ctx, moment, "key"), "");
-        long first = video_find(video, (long)host->json_number(ctx, host->json_at(ctx, moment, "first"), -1));
-        long last = video_find(video, (long)host->json_number(ctx, host->json_at(ctx, moment, "last"), -1));
+        long first = video_find(video, (long)host->json_int(ctx, host->json_at(ctx, moment, "first"), -1));
+        long last = video_find(video, (long)host->json_int(ctx, host->json_at(ctx, moment, "last"), -1));
         enum mood mood = first >= 0 && last >= first ? mood_of(video, (size_t)first, (size_t)last) : MOOD_WHOLE;
         unsigned variant = told[mood]++ % VARIANTS; /* neighbours in a feed shall differ */
         const char *text = video->russian ? russian[mood][variant] : english[mood][variant];

@@ -212,9 +212,8 @@ const char *answer_scores(struct video *video, const struct cm_json *input)
         snprintf(path, sizeof path, "%zu", i);
         const struct cm_json *one = host->json_at(video->ctx, list, path);
         const char *id = host->json_string(video->ctx, host->json_at(video->ctx, one, "id"), "");
-        long first =
-            video_find(video, (long)host->json_number(video->ctx, host->json_at(video->ctx, one, "first"), -1));
-        long last = video_find(video, (long)host->json_number(video->ctx, host->json_at(video->ctx, one, "last"), -1));
+        long first = video_find(video, (long)host->json_int(video->ctx, host->json_at(video->ctx, one, "first"), -1));
+        long last = video_find(video, (long)host->json_int(video->ctx, host->json_at(video->ctx, one, "last"), -1));
         struct rating rating = {0};
         if (first >= 0 && last >= first) {
             rating = rate(video, (size_t)first, (size_t)last);

@@ -368,8 +368,8 @@ static void add_title(struct out *out, struct video *video, const struct cm_json
     struct cm_ctx *ctx = video->ctx;
     const struct cm_host *host = ctx->host;
     const char *key = host->json_string(ctx, host->json_at(ctx, moment, "key"), "");
-    long first = video_find(video, (long)host->json_number(ctx, host->json_at(ctx, moment, "first"), -1));
-    long last = video_find(video, (long)host->json_number(ctx, host->json_at(ctx, moment, "last"), -1));
+    long first = video_find(video, (long)host->json_int(ctx, host->json_at(ctx, moment, "first"), -1));
+    long last = video_find(video, (long)host->json_int(ctx, host->json_at(ctx, moment, "last"), -1));
     const char *title = key, *text = "", *tags = "";
     if (first >= 0 && last >= first) {
         size_t quoted;

@@ -22,6 +22,11 @@ static double number_at(struct cm_ctx *ctx, const struct cm_json *value, const c
     return ctx->host->json_number(ctx, ctx->host->json_at(ctx, value, path), fallback);
 }
 
+static int64_t whole_at(struct cm_ctx *ctx, const struct cm_json *value, const char *path, int64_t fallback)
+{
+    return ctx->host->json_int(ctx, ctx->host->json_at(ctx, value, path), fallback);
+}
+
 static const char *text_at(struct cm_ctx *ctx, const struct cm_json *value, const char *path)
 {
     return ctx->host->json_string(ctx, ctx->host->json_at(ctx, value, path), "");
@@ -49,8 +54,8 @@ static struct cues read_cues(struct cm_ctx *ctx, const struct cm_json *input, co
     for (size_t i = 0; i < cues.count; i++) {
         const struct cm_json *one = entry(ctx, list, i);
         struct cue *cue = &cues.list[i];
-        cue->start_ms = (int64_t)number_at(ctx, one, "0", 0);
-        cue->end_ms = length_ms >= 0 ? cue->start_ms + length_ms : (int64_t)number_at(ctx, one, "1", 0);
+        cue->start_ms = whole_at(ctx, one, "0", 0);
+        cue->end_ms = length_ms >= 0 ? cue->start_ms + length_ms : whole_at(ctx, one, "1", 0);
         cue->value = number_at(ctx, one, length_ms >= 0 ? "1" : "2", 0);
     }
     if (cues.count > 1) {
@@ -78,11 +83,11 @@ static void read_sentence(struct video *video, const struct cm_json *one, struct
     struct cm_ctx *ctx = video->ctx;
     const char *end = text_at(ctx, one, "end");
     *sentence = (struct sentence){
-        .id = (long)number_at(ctx, one, "id", -1),
-        .start_ms = (int64_t)number_at(ctx, one, "s", 0),
-        .end_ms = (int64_t)number_at(ctx, one, "e", 0),
-        .gap_ms = (int64_t)number_at(ctx, one, "gap", 0),
-        .speaker = (long)number_at(ctx, one, "p", -1),
+        .id = (long)whole_at(ctx, one, "id", -1),
+        .start_ms = whole_at(ctx, one, "s", 0),
+        .end_ms = whole_at(ctx, one, "e", 0),
+        .gap_ms = whole_at(ctx, one, "gap", 0),
+        .speaker = (long)whole_at(ctx, one, "p", -1),
         .confidence = number_at(ctx, one, "c", -1),
         .marked = !strcmp(end, "mark"),
         .turned = !strcmp(end, "turn"),
@@ -338,9 +343,9 @@ struct video *video_read(struct cm_ctx *ctx, const struct cm_json *input)
     video->ctx = video->stems.ctx = ctx;
     video->lexicon = lexicon_for(language);
     video->russian = !strncmp(language, "ru", 2);
-    video->duration_ms = (int64_t)number_at(ctx, input, "duration_ms", 0);
-    video->min_ms = (int64_t)number_at(ctx, input, "limits.min_ms", 15000);
-    video->max_ms = (int64_t)number_at(ctx, input, "limits.max_ms", 60000);
+    video->duration_ms = whole_at(ctx, input, "duration_ms", 0);
+    video->min_ms = whole_at(ctx, input, "limits.min_ms", 15000);
+    video->max_ms = whole_at(ctx, input, "limits.max_ms", 60000);
     double want = number_at(ctx, input, "limits.want", 0);
     video->want = want > 0 && want < 1000 ? (size_t)want : 0;
     video->silence = read_cues(ctx, input, "cues.silence", -1);

@@ -104,12 +104,6 @@ static const char *bare(struct cm_ctx *ctx, const char *text)
     return inside;
 }
 
-static int64_t tokens(struct cm_ctx *ctx, const struct cm_json *json, const char *path)
-{
-    double count = ctx->host->json_number(ctx, ctx->host->json_at(ctx, json, path), -1);
-    return count >= 0 && count < 1e12 ? (int64_t)count : -1;
-}
-
 static enum cm_verdict read_answer(struct cm_ctx *ctx, const struct openai_chat *chat, const struct cm_json *json,
                                    struct cm_llm_answer *answer)
 {
@@ -119,8 +113,8 @@ static enum cm_verdict read_answer(struct cm_ctx *ctx, const struct openai_chat 
     const char *refusal = host->json_string(ctx, host->json_at(ctx, choice, "message.refusal"), "");
     const char *content = host->json_string(ctx, host->json_at(ctx, choice, "message.content"), NULL);
     int is_refused = *refusal || strcmp(finish, "content_filter") == 0;
-    answer->tokens_in = tokens(ctx, json, "usage.prompt_tokens");
-    answer->tokens_out = tokens(ctx, json, "usage.completion_tokens");
+    answer->tokens_in = openai_tokens(ctx, json, "usage.prompt_tokens", -1);
+    answer->tokens_out = openai_tokens(ctx, json, "usage.completion_tokens", -1);
     answer->model = host->json_string(ctx, host->json_at(ctx, json, "model"), chat->model);
     answer->truncated = strcmp(finish, "length") == 0;
     host->spent(ctx, &(struct cm_spending){.size = sizeof(struct cm_spending),

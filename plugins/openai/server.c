@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TOKENS_MAX INT64_C(1000000000000)
 #define HEADERS_MAX 16
 #define MESSAGE_SHOWN 300 /* bytes of what the server says that people get to see */
 
@@ -31,8 +32,8 @@ static void add_lines(struct cm_ctx *ctx, const char *lines, const char **header
 static const char *code_of(struct cm_ctx *ctx, const struct cm_json *value)
 {
     const struct cm_host *host = ctx->host;
-    double number = host->json_number(ctx, value, 0);
-    return number >= 1 && number < 1e6 ? host->format(ctx, "%d", (int)number) : host->json_string(ctx, value, "");
+    int64_t number = host->json_int(ctx, value, 0);
+    return number >= 1 && number < 1000000 ? host->format(ctx, "%d", (int)number) : host->json_string(ctx, value, "");
 }
 
 static struct openai_error error_of(struct cm_ctx *ctx, const struct cm_json *json)
@@ -95,6 +96,12 @@ int openai_send(struct cm_ctx *ctx, const struct openai_server *server, const ch
         drop_answer(ctx, request);
     }
     return is_answer;
+}
+
+int64_t openai_tokens(struct cm_ctx *ctx, const struct cm_json *json, const char *path, int64_t untold)
+{
+    int64_t count = ctx->host->json_int(ctx, ctx->host->json_at(ctx, json, path), untold);
+    return count >= 0 && count < TOKENS_MAX ? count : untold;
 }
 
 /* ---- What an error means ------------------------------------------------------------------- */

@@ -46,6 +46,9 @@ int openai_send(struct cm_ctx *ctx, const struct openai_server *server, const ch
                 struct cm_http_request *request, struct openai_reply *reply);
 enum cm_verdict openai_fail(struct cm_ctx *ctx, const struct openai_reply *reply);
 
+/* A count of tokens in the answer; `untold` where there is none, or none that can be. */
+int64_t openai_tokens(struct cm_ctx *ctx, const struct cm_json *json, const char *path, int64_t untold);
+
 /* The name under which `what` is remembered of a model at this address: elsewhere it may be otherwise. */
 const char *openai_memory_name(struct cm_ctx *ctx, const struct openai_server *server, const char *what,
                                const char *model);

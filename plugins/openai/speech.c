@@ -356,8 +356,8 @@ static void count_spending(struct call *call, const struct cm_json *json, int us
     struct cm_spending used = {
         .size = sizeof used,
         .model = call->speech->model,
-        .tokens_in = (int64_t)host->json_number(call->ctx, host->json_at(call->ctx, json, "usage.input_tokens"), 0),
-        .tokens_out = (int64_t)host->json_number(call->ctx, host->json_at(call->ctx, json, "usage.output_tokens"), 0),
+        .tokens_in = openai_tokens(call->ctx, json, "usage.input_tokens", 0),
+        .tokens_out = openai_tokens(call->ctx, json, "usage.output_tokens", 0),
         .audio_ms =
             seconds >= 0 && seconds < 1e6 ? llround(seconds * 1000) : call->request->end_ms - call->request->start_ms,
         .useless = useless,

@@ -119,7 +119,7 @@ static void read_envelope(struct cm_ctx *ctx, struct reply *reply)
     const struct cm_host *host = ctx->host;
     const struct cm_json *json = host->json_parse(ctx, reply->http.body, reply->http.body_bytes);
     const struct cm_json *error = host->json_at(ctx, json, "error");
-    double code = host->json_number(ctx, host->json_at(ctx, error, "error_code"), 0);
+    int64_t code = host->json_int(ctx, host->json_at(ctx, error, "error_code"), 0);
     reply->result = error ? NULL : host->json_at(ctx, json, "response");
     reply->code = code > 0 && code < 100000 ? (int)code : 0;
     reply->message = host->json_string(ctx, host->json_at(ctx, error, "error_msg"), "");

@@ -102,8 +102,8 @@ static int shows(struct cm_ctx *ctx, const struct cm_json *post, const struct vi
     size_t count = host->json_count(ctx, attached);
     for (size_t i = 0; i < count; i++) {
         const struct cm_json *one = host->json_at(ctx, attached, host->format(ctx, "%zu.video", i));
-        if ((long long)host->json_number(ctx, host->json_at(ctx, one, "id"), 0) == video->id &&
-            (long long)host->json_number(ctx, host->json_at(ctx, one, "owner_id"), 0) == video->owner) {
+        if (host->json_int(ctx, host->json_at(ctx, one, "id"), 0) == video->id &&
+            host->json_int(ctx, host->json_at(ctx, one, "owner_id"), 0) == video->owner) {
             return 1;
         }
     }
@@ -165,7 +165,7 @@ static enum cm_verdict look_at_wall(struct cm_ctx *ctx, const struct video *vide
         const struct cm_json *post = host->json_at(ctx, items, host->format(ctx, "%zu", i));
         if (shows(ctx, post, video)) {
             *found = CM_FOUND;
-            *number = (long long)host->json_number(ctx, host->json_at(ctx, post, "id"), 0);
+            *number = host->json_int(ctx, host->json_at(ctx, post, "id"), 0);
             return CM_OK;
         }
     }
@@ -233,7 +233,7 @@ static enum cm_verdict post_video(struct cm_ctx *ctx, const struct cm_publish_re
         }
         return verdict;
     }
-    long long number = (long long)host->json_number(ctx, host->json_at(ctx, reply.result, "post_id"), 0);
+    long long number = host->json_int(ctx, host->json_at(ctx, reply.result, "post_id"), 0);
     if (number <= 0) {
         return CM_FAIL(ctx, CM_UNSURE, CM_REASON_MALFORMED, "VK posted the clip and does not say which post it is");
     }
@@ -373,9 +373,9 @@ static enum cm_verdict stats(struct cm_ctx *ctx, const struct cm_publish_request
                        video_name(ctx, &video, 0));
     }
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        double count = host->json_number(ctx, host->json_at(ctx, entry, numbers[i].path), -1);
+        int64_t count = host->json_int(ctx, host->json_at(ctx, entry, numbers[i].path), -1);
         if (count >= 0) {
-            host->emit_fact(ctx, numbers[i].fact, host->format(ctx, "%.0f", count));
+            host->emit_fact(ctx, numbers[i].fact, host->format(ctx, "%lld", (long long)count));
         }
     }
     return CM_OK;
@@ -414,7 +414,7 @@ static int is_among(struct cm_ctx *ctx, const struct cm_json *items, long long g
     size_t count = ctx->host->json_count(ctx, items);
     for (size_t i = 0; i < count; i++) {
         const struct cm_json *one = ctx->host->json_at(ctx, items, ctx->host->format(ctx, "%zu", i));
-        if ((long long)ctx->host->json_number(ctx, one, 0) == group) {
+        if (ctx->host->json_int(ctx, one, 0) == group) {
             return 1;
         }
     }

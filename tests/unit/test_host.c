@@ -214,6 +214,29 @@ static void test_json(void **state)
     assert_string_equal(host->json_quote(fixture->ctx, "a\"b\n\xff"), "\"a\\\"b\\n?\"");
 }
 
+static int64_t whole(struct fixture *fixture, const char *text)
+{
+    const struct cm_host *host = fixture->host;
+    return host->json_int(fixture->ctx, host->json_parse(fixture->ctx, text, strlen(text)), -7);
+}
+
+static void test_whole_numbers(void **state)
+{
+    assert_int_equal(whole(*state, "42"), 42);
+    assert_int_equal(whole(*state, "-1001234567890"), -1001234567890);
+    assert_true(whole(*state, "9007199254740993") == 9007199254740993); /* no double has it */
+    assert_int_equal(whole(*state, "3.9"), 3);
+    assert_int_equal(whole(*state, "\"42\""), -7);
+    assert_int_equal(whole(*state, "true"), -7);
+    assert_int_equal(whole(*state, "[]"), -7);
+    assert_int_equal(whole(*state, "1e300"), -7);
+    assert_int_equal(whole(*state, "-1e300"), -7);
+    assert_int_equal(whole(*state, "9999999999999999999999"), -7);
+    assert_int_equal(whole(*state, "-9999999999999999999999"), -7);
+    assert_int_equal(whole(*state, "18446744073709551615"), -7);
+    assert_int_equal(whole(*state, "null"), -7);
+}
+
 static void test_facts(void **state)
 {
     struct fixture *fixture = *state;
@@ -283,6 +306,7 @@ int main(void)
         TEST(test_files),
         TEST(test_kept_strings),
         TEST(test_json),
+        TEST(test_whole_numbers),
         TEST(test_facts),
         TEST(test_run),
         TEST(test_run_ends),

@@ -29,7 +29,7 @@
  *        cm_publish_request.duration_ms, width, height, small_thumbnail_path;
  *        cm_http_answer.body_cut, cm_http_request.posts; render: files of role "thumbnail_small";
  *        elsewhere in cm_stt_ops, cm_llm_ops and cm_publish_ops;
- *        cm_plugin.reach, CM_PLUGIN_LOCAL()
+ *        cm_plugin.reach, CM_PLUGIN_LOCAL(); host->json_int
  */
 #ifndef CLIPMAKER_PLUGIN_H
 #define CLIPMAKER_PLUGIN_H
@@ -417,6 +417,9 @@ struct cm_host {
 
     /* 1.1: what the last paid call cost, as its answer says. Without it the most counts. */
     void (*spent)(struct cm_ctx *ctx, const struct cm_spending *used);
+    /* 1.1: a whole number, such as an id: exact, and `fallback` also where it is beyond 64 bits. A fraction loses what
+     * is behind the point. */
+    int64_t (*json_int)(struct cm_ctx *ctx, const struct cm_json *value, int64_t fallback);
 };
 
 /* One call's surroundings: the first argument of every operation. The host appends members. */
