@@ -38,10 +38,11 @@ static void read_envelope(struct cm_ctx *ctx, struct reply *reply)
     const struct cm_host *host = ctx->host;
     const struct cm_json *json = host->json_parse(ctx, reply->http.body, reply->http.body_bytes);
     const struct cm_json *ok = host->json_at(ctx, json, "ok"), *after;
-    double moved = host->json_number(ctx, host->json_at(ctx, json, "parameters.migrate_to_chat_id"), 0);
+    int64_t moved = host->json_int(ctx, host->json_at(ctx, json, "parameters.migrate_to_chat_id"), 0);
+    int64_t code = host->json_int(ctx, host->json_at(ctx, json, "error_code"), 0);
     reply->is_json = ok != NULL;
     reply->result = host->json_bool(ctx, ok, 0) ? host->json_at(ctx, json, "result") : NULL;
-    reply->code = (int)clamped(host->json_number(ctx, host->json_at(ctx, json, "error_code"), 0), 999);
+    reply->code = code > 0 && code < 1000 ? (int)code : 0;
     reply->description = host->json_string(ctx, host->json_at(ctx, json, "description"), "");
     after = host->json_at(ctx, json, "parameters.retry_after");
     reply->retry_after_ms = (int64_t)(clamped(host->json_number(ctx, after, 0), 86400) * 1000);
@@ -49,7 +50,7 @@ static void read_envelope(struct cm_ctx *ctx, struct reply *reply)
         reply->retry_after_ms = reply->http.retry_after_ms;
     }
     if (moved < 0) {
-        reply->moved_to = host->format(ctx, "%.0f", moved);
+        reply->moved_to = host->format(ctx, "%lld", (long long)moved);
     }
     if (!reply->code && reply->http.status / 100 != 2) {
         reply->code = reply->http.status;

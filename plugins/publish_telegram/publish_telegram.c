@@ -49,12 +49,12 @@ static const char *chat_of(struct cm_ctx *ctx)
     return moved ? moved : own->chat;
 }
 
-/* True when the answer was that the chat is elsewhere now: worth one more call. */
+/* True when the answer was a certain no, for the chat is elsewhere now: worth one more call. */
 static int follow_chat(struct cm_ctx *ctx, const struct reply *reply)
 {
     const struct cm_host *host = ctx->host;
     const char *name = moved_name(ctx);
-    if (!reply->moved_to || strcmp(reply->moved_to, chat_of(ctx)) == 0) {
+    if (reply->code != 400 || !reply->moved_to || strcmp(reply->moved_to, chat_of(ctx)) == 0) {
         return 0;
     }
     host->log(ctx, CM_LOG_WARN, "the group moved: its number is %s from now on; put it into `chat`", reply->moved_to);
@@ -134,14 +134,14 @@ static int send_video(struct cm_ctx *ctx, const struct cm_publish_request *reque
 }
 
 /* t.me/name/42, or t.me/c/1234567890/42 where the chat has no name; "" in a group of the old kind. */
-static const char *post_url(struct cm_ctx *ctx, const char *username, double chat, double message)
+static const char *post_url(struct cm_ctx *ctx, const char *username, int64_t chat, int64_t message)
 {
-    const char *number = ctx->host->format(ctx, "%.0f", chat);
+    const char *number = ctx->host->format(ctx, "%lld", (long long)chat);
     if (*username) {
-        return ctx->host->format(ctx, "https://t.me/%s/%.0f", username, message);
+        return ctx->host->format(ctx, "https://t.me/%s/%lld", username, (long long)message);
     }
     if (strncmp(number, "-100", 4) == 0) {
-        return ctx->host->format(ctx, "https://t.me/c/%s/%.0f", number + 4, message);
+        return ctx->host->format(ctx, "https://t.me/c/%s/%lld", number + 4, (long long)message);
     }
     return "";
 }
@@ -150,13 +150,13 @@ static const char *post_url(struct cm_ctx *ctx, const char *username, double cha
 static int read_post(struct cm_ctx *ctx, const struct cm_json *message, struct cm_post *post)
 {
     const struct cm_host *host = ctx->host;
-    double number = host->json_number(ctx, host->json_at(ctx, message, "message_id"), 0);
-    double chat = host->json_number(ctx, host->json_at(ctx, message, "chat.id"), 0);
+    int64_t number = host->json_int(ctx, host->json_at(ctx, message, "message_id"), 0);
+    int64_t chat = host->json_int(ctx, host->json_at(ctx, message, "chat.id"), 0);
     const char *username = host->json_string(ctx, host->json_at(ctx, message, "chat.username"), "");
     if (number < 1 || chat == 0) {
         return 0;
     }
-    post->id = host->format(ctx, "%.0f/%.0f", chat, number);
+    post->id = host->format(ctx, "%lld/%lld", (long long)chat, (long long)number);
     post->url = post_url(ctx, username, chat, number);
     return 1;
 }
@@ -165,7 +165,7 @@ static enum cm_verdict publish(struct cm_ctx *ctx, const struct cm_publish_reque
 {
     struct reply reply;
     int is_out = send_video(ctx, request, &reply);
-    if (!is_out && follow_chat(ctx, &reply)) { /* refused, so nothing is out yet */
+    if (!is_out && follow_chat(ctx, &reply)) {
         is_out = send_video(ctx, request, &reply);
     }
     if (!is_out) {
@@ -233,7 +233,7 @@ static enum cm_verdict check(struct cm_ctx *ctx)
     if (!telegram_call(ctx, "getMe", NULL, NULL, &reply)) {
         return telegram_fail(ctx, &reply);
     }
-    double bot = host->json_number(ctx, host->json_at(ctx, reply.result, "id"), 0);
+    int64_t bot = host->json_int(ctx, host->json_at(ctx, reply.result, "id"), 0);
     const char *chat = host->json_quote(ctx, chat_of(ctx));
     if (!telegram_call(ctx, "getChat", NULL, host->format(ctx, "{\"chat_id\":%s}", chat), &reply)) {
         return telegram_fail(ctx, &reply);
@@ -242,7 +242,7 @@ static enum cm_verdict check(struct cm_ctx *ctx)
     if (strcmp(type, "private") == 0) {
         return CM_OK; /* one's own chat with the bot: there are no members */
     }
-    const char *body = host->format(ctx, "{\"chat_id\":%s,\"user_id\":%.0f}", chat, bot);
+    const char *body = host->format(ctx, "{\"chat_id\":%s,\"user_id\":%lld}", chat, (long long)bot);
     if (!telegram_call(ctx, "getChatMember", NULL, body, &reply)) {
         return telegram_fail(ctx, &reply);
     }

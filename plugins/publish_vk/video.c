@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UPLOAD_MAX_BYTES 4096 /* what host->save() takes */
+#define ACCESS_KEY_MAX_BYTES 256
 #define POLL_MIN_MS 5000
 #define POLL_MAX_MS 60000
 #define DOUBT_MS 120000 /* so long after an upload in doubt, a video that VK does not show is not there */
@@ -89,6 +91,13 @@ static int keep_place(struct cm_ctx *ctx, const struct video *video, const char 
            host->save(ctx, "upload", upload) == 0 && host->save(ctx, "video", video_name(ctx, video, 1)) == 0;
 }
 
+/* A later attempt needs all of it. */
+static int can_be_kept(const char *upload, const struct video *video)
+{
+    return *upload && strlen(upload) <= UPLOAD_MAX_BYTES && video->owner != 0 && video->id > 0 &&
+           strlen(video->access_key) <= ACCESS_KEY_MAX_BYTES;
+}
+
 /* video.save: an empty video, and where its bytes go. */
 static enum cm_verdict take_place(struct cm_ctx *ctx, const struct cm_publish_request *request, struct video *video,
                                   const char **upload)
@@ -113,11 +122,11 @@ static enum cm_verdict take_place(struct cm_ctx *ctx, const struct cm_publish_re
     const struct cm_json *result = reply.result;
     *upload = host->json_string(ctx, host->json_at(ctx, result, "upload_url"), "");
     *video = (struct video){
-        .owner = (long long)host->json_number(ctx, host->json_at(ctx, result, "owner_id"), 0),
-        .id = (long long)host->json_number(ctx, host->json_at(ctx, result, "video_id"), 0),
+        .owner = host->json_int(ctx, host->json_at(ctx, result, "owner_id"), 0),
+        .id = host->json_int(ctx, host->json_at(ctx, result, "video_id"), 0),
         .access_key = host->json_string(ctx, host->json_at(ctx, result, "access_key"), ""),
     };
-    if (!**upload || video->owner == 0 || video->id <= 0) {
+    if (!can_be_kept(*upload, video)) {
         return CM_FAIL(ctx, CM_AGAIN, CM_REASON_MALFORMED, "VK gave a place for the video, and does not say where");
     }
     return keep_place(ctx, video, *upload) ? CM_OK : stopped(ctx);

@@ -269,6 +269,15 @@ def test_a_group_that_moves_on_and_on_is_followed_once(server, tmp_path):
     assert (done.verdict, done.reason, len(server.requests)) == ("hold", "operator", 2), done.words
 
 
+@pytest.mark.parametrize("answer", [
+    Answer({"ok": False, "description": "moved", "parameters": {"migrate_to_chat_id": -10099}}),
+    error(500, "Internal Server Error", migrate_to_chat_id=-10099)])
+def test_a_group_that_moves_in_doubt_is_not_followed(server, tmp_path, answer):
+    server.script = [answer]
+    done = ask(server, tmp_path)
+    assert (done.verdict, len(server.requests)) == ("unsure", 1), done.words
+
+
 # ---- remove and check ---------------------------------------------------------------------------
 
 def test_remove(server, tmp_path):
@@ -351,7 +360,7 @@ def test_every_documented_answer(server, tmp_path):
 
 def test_requests_and_answers_are_of_the_contract(contracts, server, tmp_path):
     with contracts("telegram").before(server.url) as url:
-        here = {"url": url}
+        here = {"url": url, "timeout": "60s"}  # the proxy reads the whole contract first
         assert ask(server, tmp_path, options={**here, "disable_notification": "yes", "protect_content": "yes"}).verdict == "ok"
         assert ask(server, tmp_path, options={**here, "chat": "-1001234567890", "title": "no"}).verdict == "ok"
         assert ask(server, tmp_path, "check", options=here).verdict == "ok"
