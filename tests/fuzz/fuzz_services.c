@@ -98,7 +98,7 @@ static const char *serialised(struct json_object *value)
 static int telegram_says_no(struct json_object *body)
 {
     long long code = cm_json_int(body, "error_code", 0);
-    return (code > 0 && code != 500 && code < 500) || strstr(cm_json_text(body, "description", ""), "deleted");
+    return (code > 0 && code < 500) || strstr(cm_json_text(body, "description", ""), "deleted");
 }
 
 /* VK: a no is any error but the three that VK itself does not know the end of. */
@@ -126,7 +126,7 @@ static int is_no(const struct cm_http_request *request, struct json_object *body
 static int leaves_open(const struct cm_http_request *request, const struct cm_http_answer *answer)
 {
     if (answer->outcome != CM_HTTP_ANSWERED) {
-        return answer->outcome == CM_HTTP_BROKEN && !answer->body_cut;
+        return (answer->outcome == CM_HTTP_BROKEN || answer->outcome == CM_HTTP_STOPPED) && !answer->body_cut;
     }
     if (answer->body_cut || answer->status / 100 == 4 || answer->status / 100 == 3) {
         return 0;
