@@ -3,35 +3,17 @@
  *
  *   print_ass DOCUMENT.json > captions.ass
  */
+#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/common/options.h"
 #include "plugins/render_ffmpeg/captions.h"
 #include "plugins/render_ffmpeg/plate.h"
 
-static const struct render_options settings = {
-    .preset = "veryfast",
-    .crf = 20,
-    .base_px = 1080,
-    .framing = "crop",
-    .style = "classic",
-    .position = "bottom",
-    .highlight = 1,
-    .font = "",
-    .fonts = "",
-    .watermark_text = "",
-    .watermark_image = "",
-    .watermark_corner = "top-left",
-    .cta = "none",
-    .cta_ms = 4000,
-    .endcard_ms = 2500,
-    .target_lufs = -14,
-    .true_peak_db = -1.5,
-    .audio_bitrate = 128000,
-    .max_length_ms = 300000,
-};
+static struct render_options settings;
 
 /* ---- As much of a host as this needs ------------------------------------------------------------ */
 
@@ -111,7 +93,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: print_ass DOCUMENT.json\n");
         return 2;
     }
-    char *json = read_text(argv[1]), *error = document_read(&document, json, &settings);
+    struct json_object *set = json_tokener_parse("{\"cta\":\"none\"}");
+    char *error = cm_options_fill(render_option_table, &settings, set);
+    json_object_put(set);
+    char *json = read_text(argv[1]);
+    if (error == NULL)
+        error = document_read(&document, json, &settings);
     if (error != NULL) {
         fprintf(stderr, "%s: %s\n", argv[1], error);
         return 1;
@@ -127,6 +114,7 @@ int main(int argc, char **argv)
     texts_close(&texts);
     fonts_close(&fonts);
     document_free(&document);
+    cm_options_release(render_option_table, &settings);
     free(json);
     return 0;
 }

@@ -26,6 +26,9 @@ struct render_options {
     int64_t max_length_ms;
 };
 
+/* How they are named, their ranges and defaults. */
+extern const struct cm_option render_option_table[];
+
 /* Room for `count` items and one more; ends the process when memory is out. */
 void *render_grow(void *items, size_t *room, size_t count, size_t item_bytes);
 

@@ -30,49 +30,6 @@
 #define SMALL_PX 320       /* the small one's longer side, as the contract has it */
 #define SHORTEST_US 100000 /* a clip that is left shorter by the media's end is none */
 
-static const struct cm_option options[] = {
-    CM_OPT_CHOICE(struct render_options, preset, "preset", "veryfast",
-                  "ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow",
-                  "Speed of the H.264 encoder; a slower one makes smaller files"),
-    CM_OPT_INT(struct render_options, crf, "crf", "20", 0, 51, "Quality of the picture; lower is better and larger"),
-    CM_OPT_INT(struct render_options, threads, "threads", "0", 0, 16, "Threads of one render; 0: one per processor"),
-    CM_OPT_INT(struct render_options, base_px, "size", "1080", 240, 2160,
-               "Shorter side of a clip in pixels, when the document gives only its shape"),
-    CM_OPT_CHOICE(struct render_options, framing, "framing", "crop", "crop|fit",
-                  "Cut a window out of the picture, or fit all of it over a blurred copy"),
-    CM_OPT_CHOICE(struct render_options, style, "captions", "classic", "classic|karaoke|minimal|big|none",
-                  "Look of the captions"),
-    CM_OPT_CHOICE(struct render_options, position, "captions_position", "bottom", "top|middle|bottom",
-                  "Where the captions stand"),
-    CM_OPT_BOOL(struct render_options, highlight, "highlight", "true", "Mark the word that is being spoken"),
-    CM_OPT_PATH(struct render_options, font, "font", 0, "",
-                "Font file of the captions; empty: Open Sans, Roboto or DejaVu, whichever is installed"),
-    CM_OPT_PATH(struct render_options, fonts, "fonts", 0, "",
-                "Folder of font files that are tried for characters the first font lacks"),
-    CM_OPT_STRING(struct render_options, watermark_text, "watermark_text", "",
-                  "Text shown all the time, such as @channel"),
-    CM_OPT_PATH(struct render_options, watermark_image, "watermark_image", 0, "",
-                "PNG, JPEG or WebP shown all the time"),
-    CM_OPT_CHOICE(struct render_options, watermark_corner, "watermark_corner", "top-left",
-                  "top-left|top-right|bottom-left|bottom-right", "Where the watermark stands"),
-    CM_OPT_REAL(struct render_options, watermark_opacity, "watermark_opacity", "0.7", 0, 1,
-                "How solid the watermark is"),
-    CM_OPT_REAL(struct render_options, watermark_size, "watermark_size", "0.18", 0.01, 1,
-                "Width of the watermark image as a share of the picture's"),
-    CM_OPT_CHOICE(struct render_options, cta, "cta", "overlay", "none|overlay|endcard",
-                  "How a call to action is shown"),
-    CM_OPT_TIME(struct render_options, cta_ms, "cta_length", "4s", 500, 60000,
-                "How long the call to action stands over the end of the clip"),
-    CM_OPT_TIME(struct render_options, endcard_ms, "endcard_length", "2500ms", 500, 30000, "Length of the end card"),
-    CM_OPT_REAL(struct render_options, target_lufs, "loudness", "-14", -40, -5, "Integrated loudness in LUFS"),
-    CM_OPT_REAL(struct render_options, true_peak_db, "true_peak", "-1.5", -12, 0, "Highest true peak in dBTP"),
-    CM_OPT_INT(struct render_options, audio_bitrate, "audio_bitrate", "128000", 32000, 320000,
-               "Of the AAC sound, in bit/s"),
-    CM_OPT_TIME(struct render_options, max_length_ms, "max_length", "5m", 1000, 600000,
-                "Longest clip; its sound is kept in memory, 0.4 MB a second"),
-    CM_OPT_END,
-};
-
 struct render {
     struct cm_ctx *ctx;
     struct document document;
@@ -558,4 +515,4 @@ static enum cm_verdict render_clip(struct cm_ctx *ctx, const struct cm_render_re
 static const struct cm_render_ops ops = {.size = sizeof(ops), .render = render_clip};
 
 CM_PLUGIN_LOCAL(CM_STAGE_RENDER, "render_ffmpeg", "1.0", "Cuts, frames and captions a clip with FFmpeg and libass",
-                options, struct render_options, ops);
+                render_option_table, struct render_options, ops);

@@ -7,34 +7,23 @@
 #include <string.h>
 
 #include "core/common/message.h"
+#include "core/common/options.h"
 #include "core/common/text.h"
 #include "core/worker/clip_document.h"
 #include "plugins/render_ffmpeg/document.h"
 #include "tests/fuzz/fuzz.h"
 
-static const struct render_options options = {
-    .preset = "veryfast",
-    .crf = 20,
-    .base_px = 1080,
-    .framing = "crop",
-    .style = "classic",
-    .position = "bottom",
-    .highlight = 1,
-    .font = "",
-    .fonts = "",
-    .watermark_text = "@me",
-    .watermark_image = "",
-    .watermark_corner = "top-right",
-    .watermark_opacity = 0.5,
-    .watermark_size = 0.2,
-    .cta = "overlay",
-    .cta_ms = 4000,
-    .endcard_ms = 2500,
-    .target_lufs = -14,
-    .true_peak_db = -1.5,
-    .audio_bitrate = 128000,
-    .max_length_ms = 300000,
-};
+static struct render_options options;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    struct json_object *set = json_tokener_parse("{\"watermark_text\":\"@me\",\"watermark_corner\":\"top-right\"}");
+    char *error = cm_options_fill(render_option_table, &options, set);
+    fuzz_promise(!error);
+    json_object_put(set);
+    return 0;
+}
 
 static int is_share(double value)
 {

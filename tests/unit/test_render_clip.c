@@ -16,9 +16,11 @@
 #include <cmocka.h>
 
 #include <clipmaker/plugin.h>
+#include <json-c/json.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
+#include "core/common/options.h"
 #include "plugins/render_ffmpeg/loud.h"
 #include "plugins/render_ffmpeg/render.h"
 #include "plugins/render_ffmpeg/squeeze.h"
@@ -105,28 +107,7 @@ static const struct cm_host host = {.size = sizeof(host),
                                     .emit_file = emit_file,
                                     .emit_fact = emit_fact};
 
-static const struct render_options settings = {
-    .preset = "ultrafast",
-    .crf = 18,
-    .threads = 1,
-    .base_px = 360,
-    .framing = "crop",
-    .style = "classic",
-    .position = "bottom",
-    .highlight = 1,
-    .font = "",
-    .fonts = "",
-    .watermark_text = "",
-    .watermark_image = "",
-    .watermark_corner = "top-left",
-    .cta = "overlay",
-    .cta_ms = 1000,
-    .endcard_ms = 1000,
-    .target_lufs = -14,
-    .true_peak_db = -1.5,
-    .audio_bitrate = 128000,
-    .max_length_ms = 60000,
-};
+static struct render_options settings;
 
 static enum cm_verdict render(const char *media, const char *document)
 {
@@ -235,11 +216,22 @@ static void open_stream(struct maker *maker, const char *codec_name)
     assert_true(avcodec_parameters_from_context(maker->stream->codecpar, encoder) >= 0);
 }
 
+/* Small and quick; the rest is the renderer's own. */
+static void set_options(void)
+{
+    struct json_object *set =
+        json_tokener_parse("{\"preset\":\"ultrafast\",\"crf\":\"18\",\"threads\":\"1\",\"size\":\"360\","
+                           "\"cta_length\":\"1s\",\"endcard_length\":\"1s\",\"max_length\":\"1m\"}");
+    assert_null(cm_options_fill(render_option_table, &settings, set));
+    json_object_put(set);
+}
+
 static int make_film(void **state)
 {
     struct maker video = {0}, audio;
     (void)state;
     av_log_set_level(AV_LOG_ERROR);
+    set_options();
     assert_non_null(mkdtemp(folder));
     snprintf(film, sizeof(film), "%s/a film.mkv", folder);
     assert_true(avformat_alloc_output_context2(&video.format, NULL, "matroska", NULL) >= 0);
@@ -272,6 +264,7 @@ static int remove_film(void **state)
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
         unlink(path);
     }
+    cm_options_release(render_option_table, &settings);
     return rmdir(folder); /* nothing else may be left */
 }
 

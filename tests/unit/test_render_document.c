@@ -10,32 +10,30 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <json-c/json.h>
 
+#include "core/common/options.h"
 #include "plugins/render_ffmpeg/document.h"
 
-static const struct render_options options = {
-    .preset = "veryfast",
-    .crf = 20,
-    .base_px = 1080,
-    .framing = "crop",
-    .style = "classic",
-    .position = "bottom",
-    .highlight = 1,
-    .font = "",
-    .fonts = "",
-    .watermark_text = "@me",
-    .watermark_image = "",
-    .watermark_corner = "top-right",
-    .watermark_opacity = 0.5,
-    .watermark_size = 0.2,
-    .cta = "overlay",
-    .cta_ms = 4000,
-    .endcard_ms = 2500,
-    .target_lufs = -14,
-    .true_peak_db = -1.5,
-    .audio_bitrate = 128000,
-    .max_length_ms = 300000,
-};
+static struct render_options options;
+
+/* What an operator set; the rest is the renderer's own. */
+static int set_options(void **state)
+{
+    (void)state;
+    struct json_object *set = json_tokener_parse("{\"watermark_text\":\"@me\",\"watermark_corner\":\"top-right\","
+                                                 "\"watermark_opacity\":\"0.5\",\"watermark_size\":\"0.2\"}");
+    assert_null(cm_options_fill(render_option_table, &options, set));
+    json_object_put(set);
+    return 0;
+}
+
+static int release_options(void **state)
+{
+    (void)state;
+    cm_options_release(render_option_table, &options);
+    return 0;
+}
 
 static void test_the_least_document(void **state)
 {
@@ -147,5 +145,5 @@ int main(void)
         cmocka_unit_test(test_a_full_document),
         cmocka_unit_test(test_what_is_wrong_is_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_options, release_options);
 }
