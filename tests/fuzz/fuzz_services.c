@@ -168,9 +168,10 @@ static void not_wanted(struct cm_http_answer *answer)
     answer->body_cut = 1;
 }
 
+/* Uploads go wherever a service says: only what carries no file is a call of wall.post. */
 static int is_post(const struct cm_http_request *request)
 {
-    return request->posts || strstr(request->url, "/wall.post");
+    return request->posts || (!request->parts && strstr(request->url, "/wall.post"));
 }
 
 enum cm_http_outcome cm_host_http(struct cm_ctx *ctx, const struct cm_http_request *request,
